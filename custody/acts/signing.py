@@ -1,0 +1,228 @@
+"""Statements that people sign with their own devices: made here, signed there, recorded here.
+
+    payload = statement(book, Approved(...), about)     the bytes that the device shows and signs
+    sign(book, "P-4", payload, key, signature)          recorded, or kept until the other party signs
+
+Where two sign, the first one's signature is kept as a draft. Of a hand-off the *taker* signs first, so that
+the giver holds statement and signature before letting go; of an enrolment the new device does.
+
+What is merely forbidden today is refused here (`_PERMITTED`). A hand-off that both have signed is not refused
+for any such reason: it is evidence, and what becomes of it is the ledger's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from custody.errors import Conflict, Forbidden, Forged, NotFound, Unreadable
+from custody.facts import (
+    Approved,
+    Decided,
+    Enrolled,
+    Fact,
+    Handed,
+    Packed,
+    Routed,
+    Seconded,
+    SetUpClosed,
+    Signed,
+    Statement,
+    Subject,
+)
+from custody.ledger.envelope import Envelope, Signature, event_id, pae
+from custody.ledger.keys import one_spelling, public_key
+from custody.rules import consignments
+from custody.rules.consignments import Consignment, Route
+from custody.rules.people import Device, Person, require
+from custody.rules.world import World
+from custody.store.book import Book, Page
+
+_draft = SQLModel.metadata.tables["draft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a signature. `seq` is the event's place in the ledger, None while it is a draft.
+
+    `waits_for` is who is to sign next, empty where several may, None where nobody is waited for.
+    """
+
+    event: str
+    seq: int | None
+    waits_for: str | None = None
+
+
+def statement(book: Book, fact: Fact, about: str | None = None) -> bytes:
+    """The payload to be signed: this fact, about this event (the genesis, where none is named)."""
+    with book.world() as world:
+        return Statement(book.origin, Subject("event", about or world.log.genesis), fact).payload()
+
+
+def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how: str = "web") -> Outcome:
+    """Takes one device's signature, raw or DER, over a statement, on behalf of the signed-in person.
+
+    Unreadable, Forged or Forbidden where statement, signature or person do not fit; Conflict where it is not
+    their turn; Impossible where the statement cannot follow what stands in the ledger.
+    """
+    read = Statement.read(payload)
+    with book.page(how) as page:
+        spki = _key_of(page, read.fact, by, key)
+        mine = Signature(key, one_spelling(signature))
+        if not public_key(spki).verifies(mine.der, pae(payload)):
+            raise Forged("The signature does not hold. Load the page again, and sign again.")
+        _permit(page, read.fact, by)
+        if read.fact.signed is Signed.PERSON:
+            recorded = page.admit(Envelope(payload, (mine,)))
+            return Outcome(recorded.event, recorded.seq)
+        return _with_the_other(page, read.fact, payload, mine, by)
+
+
+def submit(book: Book, payload: bytes, signatures: Mapping[str, bytes], *, how: str = "scanner") -> Outcome:
+    """A statement that both parties have signed already, brought by either of them or by anyone.
+
+    The same statement again, or signed again, is the same event, and gets the same place.
+    """
+    read = Statement.read(payload)
+    if read.fact.signed is not Signed.TWO:
+        raise Unreadable("Only a statement that two sign is brought in with both signatures.")
+    first, second = _order(read.fact, tuple(signatures))
+    signed = {name: one_spelling(signature) for name, signature in signatures.items()}
+    with book.page(how) as page:
+        pair = (Signature(first, signed[first]), Signature(second, signed[second]))
+        recorded = page.admit(Envelope(payload, pair))
+        page.connection.execute(sa.delete(_draft).where(_draft.c.id == recorded.event))
+        return Outcome(recorded.event, recorded.seq)
+
+
+def drafts(book: Book, person: str) -> list[Any]:
+    """The drafts that this person has signed or could sign next, oldest first: rows of `draft`."""
+    with book.read() as connection:
+        query = sa.select(_draft).where(sa.or_(_draft.c.by == person, _draft.c.waits_for.in_((person, ""))))
+        return list(connection.execute(query.order_by(_draft.c.at)))
+
+
+def withdraw(book: Book, by: str, event: str, *, how: str = "web") -> None:
+    """Takes back a draft that the person signed first, while the other party has not signed."""
+    with book.page(how) as page:
+        gone = page.connection.execute(sa.delete(_draft).where(_draft.c.id == event, _draft.c.by == by))
+        if not gone.rowcount:
+            raise NotFound("There is no such statement of yours that still waits for a signature.")
+
+
+def _key_of(page: Page, fact: Fact, by: str, key: str) -> str:
+    """The public key of this person's own device; a device that is being enrolled brings its own."""
+    if isinstance(fact, Enrolled) and public_key(fact.key).id == key:
+        if fact.person != by:
+            raise Forbidden("A person enrols a device for themself, in their own session.")
+        return fact.key
+    device = page.world.find(Device, key)
+    if device is None or device.person != by:
+        raise Forbidden("This browser's key is not enrolled for you. Enrol it first (page Devices).")
+    if device.revoked_at is not None:
+        raise Forbidden("This device was revoked. Enrol it anew, with a new key.")
+    return device.spki
+
+
+def _order(fact: Fact, keys: tuple[str, ...]) -> tuple[str, str]:
+    """The two keys in the order in which the envelope has them."""
+    if isinstance(fact, Handed):
+        wanted = (fact.giver.key, fact.taker.key)
+    else:
+        new = public_key(fact.introduces()[0]).id
+        wanted = (new, next((key for key in keys if key != new), ""))
+    if set(wanted) != set(keys) or len(set(keys)) != 2:
+        raise Unreadable("The signatures are not of the two devices that the statement names.")
+    return wanted
+
+
+def _with_the_other(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> Outcome:
+    event = event_id(payload)
+    draft = page.connection.execute(sa.select(_draft).where(_draft.c.id == event)).first()
+    if draft is None or draft.key == mine.key:
+        first = fact.taker.key if isinstance(fact, Handed) else public_key(fact.introduces()[0]).id
+        if mine.key != first:
+            raise Conflict(
+                "The other party signs first: who takes, takes first. Ask them for their signature."
+            )
+        return _keep(page, fact, payload, mine, by)
+    theirs = Signature(draft.key, draft.signature)
+    pair = {mine.key: mine, theirs.key: theirs}
+    envelope = Envelope(payload, tuple(pair[key] for key in _order(fact, tuple(pair))))
+    recorded = page.admit(envelope)
+    page.connection.execute(sa.delete(_draft).where(_draft.c.id == event))
+    return Outcome(recorded.event, recorded.seq)
+
+
+def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> Outcome:
+    waits_for = ""
+    if isinstance(fact, Handed):
+        giver = page.world.get(Device, fact.giver.key)
+        waits_for = giver.person
+    event = event_id(payload)
+    page.connection.execute(sa.delete(_draft).where(_draft.c.id == event))
+    page.connection.execute(
+        sa.insert(_draft).values(
+            id=event,
+            kind=fact.kind,
+            payload=payload,
+            key=mine.key,
+            signature=mine.der,
+            by=by,
+            waits_for=waits_for,
+            at=page.now,
+        )
+    )
+    return Outcome(event, None, waits_for)
+
+
+# ------------------------------------------------------------------------------------------- the policy
+
+
+def _permit(page: Page, fact: Fact, by: str) -> None:
+    """Forbidden or Conflict where policy is against it. A kind that is not listed is signed by nobody."""
+    _PERMITTED[type(fact)](page.world, fact, by, page)
+
+
+def _approve(world: World, fact: Approved, by: str, page: Page) -> None:
+    consignment = world.get(Consignment, fact.consignment)
+    person = require(world, by, "approve a consignment")
+    if person.holds("site-manager") and not (person.holds("senior-manager") or person.holds("head")):
+        require(world, by, "approve a consignment", site=consignment.from_site)
+    consignments.check_approval(world, consignment, fact, page.now)
+
+
+def _enrol(world: World, fact: Enrolled, by: str, _: Page) -> None:
+    world.get(Person, fact.person)
+    if by not in (fact.person, world.log.founder):
+        require(world, by, "confirm a device")
+
+
+def _hand(world: World, fact: Handed, by: str, _: Page) -> None:
+    require(world, by, "hand over")
+    consignment = world.get(Consignment, fact.consignment)
+    if fact.previous != consignment.head:
+        raise Conflict(f"{consignment.id} has moved on since this was written. Begin the hand-off anew.")
+
+
+def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:
+    require(world, by, "set a route")
+    known = world.find(Route, fact.route)
+    if known is not None and (known.origin_site, known.destination) != (fact.origin_site, fact.destination):
+        raise Conflict(f"The route {fact.route} leads elsewhere. Take another code for a new route.")
+
+
+_PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, str, Page], Any]]] = {
+    Approved: _approve,
+    Enrolled: _enrol,
+    Handed: _hand,
+    Packed: lambda world, fact, by, _page: require(world, by, "pack a case", site=fact.site),
+    Routed: _set_route,
+    Seconded: lambda world, _fact, by, _page: require(world, by, "stand by a receipt"),
+    Decided: lambda world, _fact, by, _page: require(world, by, "decide on an incident"),
+    SetUpClosed: lambda world, _fact, by, _page: require(world, by, "close the set-up"),
+}

@@ -1,0 +1,606 @@
+"""Everything that may enter the ledger: a closed union of small frozen classes.
+
+Their annotations *are* the format (see `custody.strict` and `custody/ledger/FORMAT.md`), so what stands
+here is signed, hashed and kept for as long as anybody has a copy of the ledger. Three rules follow:
+
+1. **Signed things only ever gain kinds.** A kind's members never change their meaning, and a reader
+   refuses members that it does not know, since it cannot know what they would change. A new meaning
+   is a new kind or a new version of one.
+2. **No personal data.** A leaf cannot be erased. Facts hold codes, key ids and numbers; names, addresses,
+   free text and what a provider answered lie in side tables under salted commitments
+   (SHA-256 of a 32-byte salt and the text), which can be erased.
+3. **Who speaks is part of the kind.** `signed` says whose keys stand under it:
+   SERVER - the server's own key; a person who did it through a signed-in session is named in `by`,
+   and that is *recorded*, not signed. PERSON - one enrolled device. TWO - two distinct ones.
+   FOUNDING - the server's key and the founder's (the genesis alone).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from custody.errors import Unreadable
+from custody.strict import Most, Text, Whole, json_bytes, read_json, record
+
+# ---------------------------------------------------------------------------------------- the values
+
+Id = Annotated[str, Text(r"[0-9A-HJKMNP-TV-Z]{16}", "a printed identity: 16 letters and digits")]
+Code = Annotated[
+    str, Text(r"[A-Z0-9](?:[A-Z0-9-]{0,22}[A-Z0-9])?", "a code: capitals, digits and hyphens, 24 at most")
+]
+PersonId = Annotated[str, Text(r"P-[1-9][0-9]{0,8}", "a person's number such as P-7")]
+ConsignmentId = Annotated[str, Text(r"C-[1-9][0-9]{0,8}", "a consignment's number such as C-7")]
+AlarmId = Annotated[str, Text(r"A-[1-9][0-9]{0,8}", "an alarm's number such as A-7")]
+IncidentId = Annotated[str, Text(r"I-[1-9][0-9]{0,8}", "an incident's number such as I-7")]
+Hash = Annotated[str, Text(r"[0-9a-f]{64}", "a SHA-256 in 64 hexadecimal digits")]
+Seen = Annotated[
+    str, Text(r"[1-9][0-9]{0,14} [A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", "a tree's size and root")
+]
+Spki = Annotated[str, Text(r"[A-Za-z0-9+/]{120,124}={0,2}", "a P-256 public key (SPKI) in base64")]
+Vkey = Annotated[str, Text(r"[^\s+]{1,100}\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{40,60}", "a verifier key (vkey)")]
+Origin = Annotated[
+    str, Text(r"[a-z0-9](?:[a-z0-9./-]{0,98}[a-z0-9])?", "a log's name such as custody.example/log")
+]
+Volser = Annotated[str, Text(r"[A-Z0-9]{4,16}", "a volume serial: capitals and digits")]
+Form = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9 .-]{0,23}", "a kind of medium such as LTO-8")]
+Zone = Annotated[str, Text(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", "a time zone such as Asia/Hong_Kong")]
+MessageId = Annotated[str, Text(r"<[a-z0-9.@-]{3,120}>", "a Message-ID")]
+NoticeKey = Annotated[
+    str, Text(r"A-[1-9][0-9]{0,8}/[0-9]+\.[0-9]+/P-[1-9][0-9]{0,8}/[a-z]+", "a notice's key")
+]
+
+Minutes = Annotated[int, Whole(1, 100_000)]
+People = Annotated[int, Whole(0, 10_000_000_000)]
+Line = Annotated[int, Whole(1, 1000)]
+MANIFEST_MOST: Final = 1000
+"""Media in one manifest: what one 32 KiB envelope holds. More travel as several consignments."""
+
+Role = Literal[
+    "courier",
+    "site-operator",
+    "site-manager",
+    "admin",
+    "custodian",
+    "senior-manager",
+    "head",
+    "data-protection-officer",
+    "it-security",
+    "auditor",
+]
+Audience = Literal[
+    "carrier",
+    "receiving-site",
+    "site-managers",
+    "senior-on-call",
+    "senior-managers",
+    "data-protection-officer",
+    "it-security",
+    "head",
+]
+Channel = Literal["email"]
+Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "sighted"]
+Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
+
+
+class Signed(Enum):
+    """Whose keys stand under a kind of fact."""
+
+    SERVER = "the server's own key"
+    PERSON = "the key of one enrolled device"
+    TWO = "the keys of two enrolled devices of two persons"
+    FOUNDING = "the server's own key and the founder's"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What every kind has; made by `@dataclass` below and by nothing else."""
+
+    kind: ClassVar[str]
+    signed: ClassVar[Signed]
+
+    def introduces(self) -> tuple[str, ...]:
+        """The public keys (SPKI) that become known by this fact; each of them signs it, to prove itself."""
+        return ()
+
+
+# ------------------------------------------------------------------------------- the log and its time
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis(Fact):
+    """Entry 0. It names the log's key, the server's and the founder's; its event id is given on paper."""
+
+    kind: ClassVar = "genesis"
+    signed: ClassVar = Signed.FOUNDING
+    organisation: Code
+    log_key: Vkey
+    server_key: Spki
+    founder: PersonId
+    founder_key: Spki
+    contact: Hash
+    relaxed: Annotated[tuple[Relaxation, ...], Most(8)] = ()
+
+    def introduces(self) -> tuple[str, ...]:
+        """The server's key and the founder's."""
+        return (self.server_key, self.founder_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Fact):
+    """The last entry of every transaction: which events it took in, when, and by which door.
+
+    `at` never runs backwards, and it is the time that every rule uses for those events.
+    """
+
+    kind: ClassVar = "received"
+    signed: ClassVar = Signed.SERVER
+    events: Annotated[tuple[Hash, ...], Most(400)]
+    at: datetime
+    how: Literal["console", "web", "scanner", "monitor", "import", "demo"]
+
+
+# -------------------------------------------------------------------------------- people and devices
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role, at one site or, where `site` is None, everywhere."""
+
+    role: Role
+    site: Code | None = None
+
+
+Grants = Annotated[tuple[Grant, ...], Most(16)]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOpened(Fact):
+    """A place where media are kept, and the zone in which its screens show the time."""
+
+    kind: ClassVar = "site-opened"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    site: Code
+    zone: Zone
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationAdmitted(Fact):
+    """Another organisation whose people take part, until its contract ends."""
+
+    kind: ClassVar = "organisation-admitted"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    organisation: Code
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invited(Fact):
+    """A person, by number, with the first roles. `contact` commits to the address that alerts go to."""
+
+    kind: ClassVar = "invited"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    person: PersonId
+    organisation: Code
+    grants: Grants
+    contact: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Granted(Fact):
+    """All the roles that a person has from now on. None left: the person has gone."""
+
+    kind: ClassVar = "granted"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    person: PersonId
+    grants: Grants
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled(Fact):
+    """A device's key becomes a person's. Signed by the new device and by the one who confirms it.
+
+    The confirmer is the person's own older device or their site manager (for a person of no site, a
+    senior manager), never the inviter: otherwise an administrator could invent a receiver.
+    """
+
+    kind: ClassVar = "enrolled"
+    signed: ClassVar = Signed.TWO
+    person: PersonId
+    key: Spki
+
+    def introduces(self) -> tuple[str, ...]:
+        """The new device's key."""
+        return (self.key,)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked(Fact):
+    """A device's key counts no more. What it signed before stays what it was."""
+
+    kind: ClassVar = "revoked"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    key: Hash
+    reason: Literal["lost", "stolen", "replaced", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpClosed(Fact):
+    """From here on the founder confirms nobody alone any more."""
+
+    kind: ClassVar = "set-up-closed"
+    signed: ClassVar = Signed.PERSON
+
+
+# --------------------------------------------------------------------------------------- the ladder
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Who is told, `after` minutes from the due time (before it, if negative), again each `repeat` minutes.
+
+    Where `presume` is set the media are presumed missing from here on, and an incident opens.
+    """
+
+    after: Annotated[int, Whole(-1440, 100_000)]
+    who: Annotated[tuple[Audience, ...], Most(8)]
+    repeat: Annotated[int, Whole(0, 1440)] = 0
+    presume: bool = False
+
+
+Ladder = Annotated[tuple[Rung, ...], Most(12)]
+
+
+@dataclass(frozen=True, slots=True)
+class Routed(Fact):
+    """A way from a site to a site: its longest transit, and its ladder. A senior manager signs it."""
+
+    kind: ClassVar = "routed"
+    signed: ClassVar = Signed.PERSON
+    route: Code
+    origin_site: Code
+    destination: Code
+    transit: Minutes
+    ladder: Ladder
+
+
+# ------------------------------------------------------------------------------------ media and cases
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing with an identity of ours. The volser is an attribute: volsers repeat, stickers are copied."""
+
+    id: Id
+    what: Literal["medium", "case", "seal"]
+    site: Code
+    volser: Volser | None = None
+    form: Form | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Fact):
+    """Media, cases and seals that are on the books from now on, each at its site."""
+
+    kind: ClassVar = "registered"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    items: Annotated[tuple[Item, ...], Most(150)]
+
+
+@dataclass(frozen=True, slots=True)
+class Described(Fact):
+    """A data set: how many people it is about (None: unknown, which is never 0) and the media it is on.
+
+    Described again, the newer one counts; the older ones stay to be seen.
+    """
+
+    kind: ClassVar = "described"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    data_set: Code
+    title: Hash
+    media: Annotated[tuple[Id, ...], Most(MANIFEST_MOST)]
+    people_least: People | None = None
+    people_most: People | None = None
+    other_copies: Literal["yes", "no", "unknown"] = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled(Fact):
+    """Labels were printed. A second print of an identity needs a reason."""
+
+    kind: ClassVar = "labelled"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    items: Annotated[tuple[Id, ...], Most(MANIFEST_MOST)]
+    stock: Annotated[str, Text(r"[a-z0-9-]{1,24}", "a stock's name")]
+    reason: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packed(Fact):
+    """Media went into a case under a seal; the one who signs read each cartridge's own code."""
+
+    kind: ClassVar = "packed"
+    signed: ClassVar = Signed.PERSON
+    site: Code
+    case: Id
+    seal: Id
+    media: Annotated[tuple[Id, ...], Most(MANIFEST_MOST)]
+
+
+# --------------------------------------------------------------------------------------- consignments
+
+
+@dataclass(frozen=True, slots=True)
+class Requested(Fact):
+    """The manifest: which media shall travel which route, in which case, carried by whom, from when."""
+
+    kind: ClassVar = "requested"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    consignment: ConsignmentId
+    route: Code
+    carrier: Code
+    pick_up_by: datetime
+    media: Annotated[tuple[Id, ...], Most(MANIFEST_MOST)]
+    packing: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approved(Fact):
+    """A manager approves a manifest. The transit and the ladder are frozen onto it by standing here."""
+
+    kind: ClassVar = "approved"
+    signed: ClassVar = Signed.PERSON
+    consignment: ConsignmentId
+    pick_up_by: datetime
+    transit: Minutes
+    ladder: Ladder
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One side of a hand-off: the full SHA-256 of the device's SPKI, and what that device has seen.
+
+    `seen` is the size and root of the newest checkpoint that the device verified, `"1234 <root>"`: its
+    signature vouches for all history up to there, too.
+    """
+
+    key: Hash
+    seen: Seen
+
+
+Lines = Annotated[tuple[Line, ...], Most(MANIFEST_MOST)]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed(Fact):
+    """Custody passes from giver to taker. Both sign these bytes, the taker first.
+
+    It names the manifest as its subject and then differences only, by line number, so that its size
+    does not depend on how many media travel. `previous` is the consignment's hand-off before this one,
+    for the first the approval. `read` says what was scanned: each medium's own code, or the case's and
+    the seal's. `at` is the device's clock: evidence beside the time of receipt, and never in its place.
+    """
+
+    kind: ClassVar = "handed"
+    signed: ClassVar = Signed.TWO
+    consignment: ConsignmentId
+    giver: Party
+    taker: Party
+    previous: Hash
+    site: Code
+    read: Literal["media", "case"]
+    at: datetime
+    seal: Literal["intact", "broken", "different", "none"] = "intact"
+    missing: Lines = ()
+    refused: Lines = ()
+    damaged: Lines = ()
+    extra: Annotated[tuple[Id, ...], Most(20)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seconded(Fact):
+    """A second person of the receiving site stands by a receipt that a device under a day old signed."""
+
+    kind: ClassVar = "seconded"
+    signed: ClassVar = Signed.PERSON
+    consignment: ConsignmentId
+    hand_off: Hash
+
+
+# ------------------------------------------------------------------------------ alarms and incidents
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A person, and one way to reach them."""
+
+    person: PersonId
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Climbed(Fact):
+    """An alarm reached a rung at its scheduled time, and these people are to be told.
+
+    `repeat` counts the rung's repetitions from 0.
+    """
+
+    kind: ClassVar = "climbed"
+    signed: ClassVar = Signed.SERVER
+    alarm: AlarmId
+    cause: Cause
+    consignment: ConsignmentId
+    rung: Annotated[int, Whole(0, 11)]
+    repeat: Annotated[int, Whole(0, 10_000_000)]
+    scheduled: datetime
+    told: Annotated[tuple[Recipient, ...], Most(200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted(Fact):
+    """A message went out, or did not. The other side's words are committed to, not quoted."""
+
+    kind: ClassVar = "attempted"
+    signed: ClassVar = Signed.SERVER
+    notices: Annotated[tuple[NoticeKey, ...], Most(150)]
+    message: MessageId
+    outcome: Literal["accepted", "deferred", "refused"]
+    at: datetime
+    answer: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged(Fact):
+    """A signed-in person says that they know. It stops the repeats to them for an hour, and nothing else."""
+
+    kind: ClassVar = "acknowledged"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    alarm: AlarmId
+    rung: Annotated[int, Whole(0, 11)]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Fact):
+    """The media of a consignment are presumed missing: an incident opens, by itself."""
+
+    kind: ClassVar = "opened"
+    signed: ClassVar = Signed.SERVER
+    incident: IncidentId
+    alarm: AlarmId
+    consignment: ConsignmentId
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Fact):
+    """A senior manager or the head takes or gives the incident, and says what is done; it lapses in a day."""
+
+    kind: ClassVar = "decided"
+    signed: ClassVar = Signed.PERSON
+    incident: IncidentId
+    owner: PersonId
+    decision: Literal["search", "report-to-police", "notify", "do-not-notify"]
+    reason: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted(Fact):
+    """A stranger scanned a label and wrote where the thing is."""
+
+    kind: ClassVar = "sighted"
+    signed: ClassVar = Signed.SERVER
+    item: Id
+    report: Hash
+
+
+KINDS: Final[dict[str, type[Fact]]] = {
+    cls.kind: cls
+    for cls in (
+        Genesis,
+        Received,
+        SiteOpened,
+        OrganisationAdmitted,
+        Invited,
+        Granted,
+        Enrolled,
+        Revoked,
+        SetUpClosed,
+        Routed,
+        Registered,
+        Described,
+        Labelled,
+        Packed,
+        Requested,
+        Approved,
+        Handed,
+        Seconded,
+        Climbed,
+        Attempted,
+        Acknowledged,
+        Opened,
+        Decided,
+        Sighted,
+    )
+}
+
+# -------------------------------------------------------------------------------------- the statement
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE: Final = "https://media-custody.invalid/"
+"""`.invalid` can never be bought (RFC 2606), so nobody can come to own the meaning of these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a statement is about: an earlier event of this log, by its event id.
+
+    In in-toto's terms the artifact is the earlier event's signed bytes, its DSSE PAE, whose SHA-256 is the
+    event id. Where nothing nearer is named it is the genesis. The genesis itself is about the log: the
+    artifact is the log's verifier key.
+    """
+
+    name: Literal["event", "log"]
+    sha256: Hash
+
+    @classmethod
+    def log(cls, vkey: str) -> Subject:
+        """The subject of a genesis."""
+        return cls("log", hashlib.sha256(vkey.encode()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A fact, the log that it is meant for, and the event that it is about."""
+
+    origin: Origin
+    about: Subject
+    fact: Fact
+
+    def payload(self) -> bytes:
+        """The bytes to be signed: an in-toto Statement v1 in its one spelling."""
+        return json_bytes(
+            {
+                "_type": STATEMENT_TYPE,
+                "subject": [{"name": self.about.name, "digest": {"sha256": self.about.sha256}}],
+                "predicateType": f"{PREDICATE}{self.fact.kind}/v1",
+                "predicate": {"origin": self.origin, **record(type(self.fact)).write(self.fact)},
+            }
+        )
+
+    @classmethod
+    def read(cls, payload: bytes) -> Statement:
+        """What these bytes state, or Unreadable; accepts exactly what `payload` writes."""
+        value = read_json(payload)
+        try:
+            (subject,) = value["subject"]
+            about = _ABOUT.read({"name": subject["name"], "sha256": subject["digest"]["sha256"]})
+            kind = KINDS[value["predicateType"].removeprefix(PREDICATE).removesuffix("/v1")]
+            predicate = dict(value["predicate"])
+            origin = _ORIGIN.read({"origin": predicate.pop("origin")}).origin
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise Unreadable("This is not a statement of a kind known here.") from problem
+        statement = cls(origin, about, record(kind).read(predicate))
+        if statement.payload() != payload:
+            raise Unreadable("This statement is not in the one spelling that its meaning has.")
+        return statement
+
+
+@dataclass(frozen=True, slots=True)
+class _OriginOnly:
+    origin: Origin
+
+
+_ABOUT: Any = record(Subject)
+_ORIGIN: Any = record(_OriginOnly)

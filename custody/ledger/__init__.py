@@ -1,0 +1,1 @@
+"""The formats of the ledger, as FORMAT.md gives them: pure, and needing `cryptography` alone."""

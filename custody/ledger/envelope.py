@@ -1,0 +1,75 @@
+"""The envelope: a payload and the signatures over it, in the one form in which it is stored and hashed.
+
+DSSE 1.0.2 with `payloadType` `application/vnd.in-toto+json`. A signature is over the payload's
+pre-authentication encoding (PAE), and the SHA-256 of that encoding is the event's identity: the same
+statement signed again is the same event. The envelope's bytes are the leaf of the tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from custody.errors import Unreadable
+from custody.strict import base64text, json_bytes, read_json, unbase64
+
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+ENVELOPE_MOST: Final = 32 * 1024
+"""Bytes of the largest envelope. C2SP tlog-tiles would allow 65,535."""
+SIGNATURES_MOST: Final = 2
+
+
+def pae(payload: bytes) -> bytes:
+    """What is signed: DSSE's pre-authentication encoding of the payload (protocol.md, "PAE")."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+
+
+def event_id(payload: bytes) -> str:
+    """The identity of the event: hexadecimal SHA-256 of the PAE."""
+    return hashlib.sha256(pae(payload)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A key's id (hexadecimal SHA-256 of its SPKI) and its signature, DER with the lower s."""
+
+    key: str
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A payload with one or two signatures, in the order that the kind of fact prescribes."""
+
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+    def leaf(self) -> bytes:
+        """The bytes that enter the tree: compact JSON, fixed member order, standard padded base64."""
+        return json_bytes(
+            {
+                "payload": base64text(self.payload),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [{"keyid": s.key, "sig": base64text(s.der)} for s in self.signatures],
+            }
+        )
+
+    @classmethod
+    def read(cls, leaf: bytes) -> Envelope:
+        """The envelope of these bytes, or Unreadable; accepts exactly what `leaf` writes."""
+        if len(leaf) > ENVELOPE_MOST:
+            raise Unreadable(
+                f"An envelope holds {ENVELOPE_MOST:,} bytes at most, this one has {len(leaf):,}."
+            )
+        value: Any = read_json(leaf)
+        try:
+            envelope = cls(
+                unbase64(value["payload"]),
+                tuple([Signature(s["keyid"], unbase64(s["sig"])) for s in value["signatures"]]),
+            )
+        except (KeyError, TypeError) as problem:
+            raise Unreadable("This is not a DSSE envelope.") from problem
+        if not 1 <= len(envelope.signatures) <= SIGNATURES_MOST or envelope.leaf() != leaf:
+            raise Unreadable("This envelope is not in the one spelling that it has.")
+        return envelope

@@ -1,0 +1,1 @@
+"""The trade itself: one file a noun, each with its life and its rules. All pure."""

@@ -1,0 +1,180 @@
+"""Alarms: armed when a consignment is approved, ringing when it is late, ended by evidence alone.
+
+An alarm is not raised by anybody. It is armed in the same transaction that lets media leave, with the
+ladder frozen onto it, and from then on only the passing of time moves it: at `next_at` it owes a rung. It
+ends when the receiving site's own signed receipt says that everything came; nobody can put it off, and an
+acknowledgement only spares one person the repeats, for an hour.
+
+A rung's scheduled time is the due time and the rung's minutes, whatever happened in between: a monitor that
+was down for an hour does not make the ladder an hour longer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from custody.errors import Impossible
+from custody.facts import Acknowledged, Attempted, Cause, Climbed, Ladder, Rung
+from custody.rules.world import Event, Noun, World
+
+ACKNOWLEDGED_FOR: Final = timedelta(minutes=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Someone said that they know, when told on this rung."""
+
+    person: str
+    rung: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm(Noun):
+    """One reason to worry about one consignment.
+
+    `rung` is the next to climb, `repeat` how often that one was climbed already. `next_at` is when; None
+    once it has ended. `told` is everyone who was ever to be told.
+    """
+
+    consignment: str
+    cause: Cause
+    due: datetime
+    ladder: Ladder
+    rung: int
+    repeat: int
+    next_at: datetime | None
+    told: tuple[str, ...] = ()
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    ended_at: datetime | None = None
+
+    @property
+    def rings(self) -> bool:
+        """Whether somebody above a reminder was to be told, and it has not ended."""
+        return self.ended_at is None and any(
+            r.after >= 0 for r in self.ladder[: self.rung + (self.repeat > 0)]
+        )
+
+    def scheduled(self, rung: int) -> datetime:
+        """When this rung is due for the first time."""
+        return self.due + timedelta(minutes=self.ladder[rung].after)
+
+    def acknowledged(self, person: str, now: datetime) -> bool:
+        """Whether this person's acknowledgement still spares them the repeats."""
+        return any(a.person == person and now - a.at < ACKNOWLEDGED_FOR for a in self.acknowledgements)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Noun):
+    """What one person is to be told on one channel for one rung. The id is the notice's key."""
+
+    alarm: str
+    person: str
+    channel: str
+    scheduled: datetime
+    outcome: str | None = None
+    attempts: int = 0
+    message: str | None = None
+    accepted_at: datetime | None = None
+
+
+def notice_key(alarm: str, rung: int, repeat: int, person: str, channel: str) -> str:
+    """The one key of one notice: a second notice of the same key cannot be."""
+    return f"{alarm}/{rung}.{repeat}/{person}/{channel}"
+
+
+def arm(world: World, consignment: str, cause: Cause, due: datetime, ladder: Ladder) -> Alarm:
+    """A new alarm that will climb this ladder from its due time."""
+    first = 0 if cause in ("overdue", "not-picked-up") else at_once(ladder)
+    alarm = Alarm(f"A-{world.next_number(Alarm)}", consignment, cause, due, ladder, first, 0, None)
+    alarm = replace(alarm, next_at=alarm.scheduled(first))
+    world.put(alarm)
+    return alarm
+
+
+def at_once(ladder: Ladder) -> int:
+    """The first rung that is an alert: what has happened already needs no reminder before it."""
+    return next(index for index, rung in enumerate(ladder) if rung.after >= 0)
+
+
+def end(world: World, alarm: Alarm, now: datetime) -> None:
+    """Evidence came. An alarm that has ended stays as it is."""
+    if alarm.ended_at is None:
+        world.put(replace(alarm, next_at=None, ended_at=now))
+
+
+def check_ladder(ladder: Ladder) -> None:
+    """Impossible where a ladder goes down, has no alert at the due time, or ends."""
+    afters = [rung.after for rung in ladder]
+    if afters != sorted(set(afters)):
+        raise Impossible("Each rung of a ladder comes later than the one before.")
+    if 0 not in afters:
+        raise Impossible("A ladder has a rung at the due time itself.")
+    if not all(rung.who for rung in ladder):
+        raise Impossible("Each rung of a ladder tells somebody.")
+    if any(rung.repeat for rung in ladder[:-1]) or not ladder[-1].repeat:
+        raise Impossible(
+            "The last rung of a ladder repeats, and only that one: a ladder never ends by itself."
+        )
+
+
+def climbed(world: World, event: Event) -> None:
+    """The alarm climbs: in order, never early, and no rung twice."""
+    fact: Climbed = event.fact
+    alarm = world.get(Alarm, fact.alarm)
+    if alarm.next_at is None:
+        raise Impossible(f"{alarm.id} has ended: it climbs no more.")
+    if (fact.consignment, fact.cause, fact.rung) != (alarm.consignment, alarm.cause, alarm.rung):
+        raise Impossible(f"{alarm.id} is on rung {alarm.rung} for {alarm.consignment} ({alarm.cause}).")
+    rung = alarm.ladder[fact.rung]
+    skipped = fact.repeat - alarm.repeat
+    if skipped < 0 or (skipped and not rung.repeat):
+        raise Impossible(f"{alarm.id} has climbed to this rung already.")
+    if fact.scheduled != alarm.next_at + timedelta(minutes=skipped * rung.repeat):
+        raise Impossible(f"Rung {fact.rung} of {alarm.id} is scheduled at another time.")
+    if fact.scheduled > event.at:
+        raise Impossible(f"Rung {fact.rung} of {alarm.id} is not due yet.")
+    for recipient in fact.told:
+        key = notice_key(alarm.id, fact.rung, fact.repeat, recipient.person, recipient.channel)
+        world.put(Notice(key, alarm.id, recipient.person, recipient.channel, fact.scheduled))
+    told = dict.fromkeys((*alarm.told, *(recipient.person for recipient in fact.told)))
+    world.put(replace(_above(alarm, fact, rung), told=tuple(told)))
+
+
+def _above(alarm: Alarm, fact: Climbed, rung: Rung) -> Alarm:
+    if rung.repeat:
+        again = fact.scheduled + timedelta(minutes=rung.repeat)
+        return replace(alarm, repeat=fact.repeat + 1, next_at=again)
+    # a rung on which there is nobody passes upward at once
+    upward = alarm.scheduled(fact.rung + 1) if fact.told else fact.scheduled
+    return replace(alarm, rung=fact.rung + 1, repeat=0, next_at=upward)
+
+
+def attempted(world: World, event: Event) -> None:
+    """A message carried these notices, or failed to. Once accepted, a notice stays accepted."""
+    fact: Attempted = event.fact
+    for key in fact.notices:
+        notice = world.get(Notice, key)
+        if notice.accepted_at is None:
+            accepted = fact.at if fact.outcome == "accepted" else None
+            world.put(
+                replace(
+                    notice,
+                    outcome=fact.outcome,
+                    attempts=notice.attempts + 1,
+                    message=fact.message,
+                    accepted_at=accepted,
+                )
+            )
+
+
+def acknowledged(world: World, event: Event) -> None:
+    """Someone who was told says so. Whether that spares them anything is for `custody.rules.overdue`."""
+    fact: Acknowledged = event.fact
+    alarm = world.get(Alarm, fact.alarm)
+    if fact.by not in alarm.told:
+        raise Impossible(f"{fact.by} was not told of {alarm.id}.")
+    new = Acknowledgement(fact.by, fact.rung, event.at)
+    world.put(replace(alarm, acknowledgements=(*alarm.acknowledgements, new)))

@@ -1,0 +1,265 @@
+"""A consignment: media that travel together from a site to a site.
+
+Its life, with the fact that makes each step:
+
+    requested     `requested`: the manifest stands. Nothing may leave yet.
+    approved      `approved`, signed by a manager other than the requester. The deadlines and the ladder
+                  are frozen, and the alarm is armed: from here on silence is the alarm.
+    travelling    `handed` from the sending site to a courier of the carrier; then from courier to courier.
+    received      `handed` at the destination, but something is open: cartridges not read one by one, a
+                  line missing, a seal broken, or a device so new that a second person must stand by it.
+    arrived       complete, and the alarm ends.
+
+Due: the signed pick-up and the route's longest transit, and never later than the pick-up deadline and that
+time. Until it is picked up, what is due is the pick-up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from custody.errors import Conflict, Impossible
+from custody.facts import Approved, Cause, Ladder, Requested, Routed, Rung, Sighted
+from custody.rules import alarms
+from custody.rules.alarms import Alarm
+from custody.rules.cases import Packing
+from custody.rules.media import Medium, medium
+from custody.rules.people import Organisation, Person, Site, signer
+from custody.rules.world import Event, Noun, World
+
+PICK_UP_GRACE: Final = timedelta(minutes=15)
+"""After a missed pick-up the site managers have so long to find every medium before the ladder begins."""
+
+DEFAULT_LADDER: Final[Ladder] = (
+    Rung(after=-15, who=("carrier", "receiving-site")),
+    Rung(after=0, who=("carrier", "site-managers", "senior-on-call")),
+    Rung(after=15, who=("senior-managers", "data-protection-officer", "it-security")),
+    Rung(after=30, who=("head",), presume=True),
+    Rung(after=60, who=("head", "senior-managers"), repeat=30),
+)
+"""From Hong Kong's ISPG-SM02: 15, 30 and 60 minutes. A route may have another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Noun):
+    """A way from a site to a site, as a senior manager last signed it."""
+
+    origin_site: str
+    destination: str
+    transit: int
+    ladder: Ladder
+
+
+@dataclass(frozen=True, slots=True)
+class Consignment(Noun):
+    """What travels, and how far it has come.
+
+    `manifest`, `approvals` and `head` are event ids; `head` is of the hand-off (at first the approval) that
+    the next hand-off must name. The first of `alarms` is the one that was armed with the approval. `chain`
+    is everyone of this trip whose word about it counts for less: requester, approver and every giver and
+    taker. `flags` say what was not as it should be.
+    """
+
+    route: str
+    from_site: str
+    to_site: str
+    carrier: str
+    manifest: str
+    media: tuple[str, ...]
+    packing: str | None
+    requester: str
+    pick_up_by: datetime
+    state: str = "requested"
+    approver: str | None = None
+    transit: int = 0
+    ladder: Ladder = ()
+    alarms: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    head: str | None = None
+    holder: str | None = None
+    picked_up_at: datetime | None = None
+    due: datetime | None = None
+    received_at: datetime | None = None
+    arrived_at: datetime | None = None
+    chain: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether media are, or are about to be, on their way."""
+        return self.state in ("approved", "travelling", "received")
+
+
+def routed(world: World, event: Event) -> None:
+    """A senior manager sets a route. Consignments that are approved keep what was frozen onto them."""
+    fact: Routed = event.fact
+    by = signer(world, event)
+    if not by.holds("senior-manager"):
+        raise Impossible(f"{by.id} is not a senior manager, who alone set a route's time and ladder.")
+    alarms.check_ladder(fact.ladder)
+    world.get(Site, fact.origin_site)
+    world.get(Site, fact.destination)
+    if fact.origin_site == fact.destination:
+        raise Impossible("A route leads from one site to another.")
+    world.put(Route(fact.route, fact.origin_site, fact.destination, fact.transit, fact.ladder))
+
+
+def requested(world: World, event: Event) -> None:
+    """A manifest: media that are free at the route's beginning, packed as the packing says."""
+    fact: Requested = event.fact
+    route = world.get(Route, fact.route)
+    world.get(Organisation, fact.carrier)
+    world.get(Person, fact.by)
+    if fact.consignment != f"C-{world.next_number(Consignment)}":
+        raise Impossible(
+            f"The next consignment is C-{world.next_number(Consignment)}, not {fact.consignment}."
+        )
+    if not fact.media:
+        raise Impossible("A manifest names at least one medium.")
+    if fact.packing is not None and world.get(Packing, fact.packing).media != fact.media:
+        raise Impossible("The manifest is not what was packed, in the order in which it was packed.")
+    for name in fact.media:
+        medium(world, name)
+    for thing in _things(world, fact.media, fact.packing):
+        if thing.site != route.origin_site or thing.consignment is not None:
+            raise Impossible(f"{thing.id} is not free at the site {route.origin_site}.")
+        world.put(replace(thing, consignment=fact.consignment))
+    world.put(
+        Consignment(
+            id=fact.consignment,
+            route=route.id,
+            from_site=route.origin_site,
+            to_site=route.destination,
+            carrier=fact.carrier,
+            manifest=event.id,
+            media=fact.media,
+            packing=fact.packing,
+            requester=fact.by,
+            pick_up_by=fact.pick_up_by,
+            chain=(fact.by,),
+        )
+    )
+
+
+def approved(world: World, event: Event) -> None:
+    """A manager lets it go, and the alarm is armed. Approved afresh before pick-up, it starts anew."""
+    fact: Approved = event.fact
+    by = signer(world, event)
+    consignment = world.get(Consignment, fact.consignment)
+    if event.statement.about.sha256 != consignment.manifest:
+        raise Impossible("The approval is of another manifest than the consignment's.")
+    if consignment.state not in ("requested", "approved"):
+        raise Impossible(f"{consignment.id} has been picked up already.")
+    if by.id == consignment.requester:
+        raise Impossible("Who requested a consignment does not approve it.")
+    if not _approves(by, consignment):
+        raise Impossible(
+            f"{by.id} is neither a manager of {consignment.from_site} nor a senior manager nor the head."
+        )
+    alarms.check_ladder(fact.ladder)
+    due = fact.pick_up_by + PICK_UP_GRACE
+    if consignment.alarms:
+        _rearm(world, consignment, "not-picked-up", due, fact.ladder)
+    else:
+        consignment = ring(world, consignment, "not-picked-up", due, fact.ladder)
+    world.put(
+        replace(
+            consignment,
+            state="approved",
+            approver=by.id,
+            pick_up_by=fact.pick_up_by,
+            transit=fact.transit,
+            ladder=fact.ladder,
+            approvals=(*consignment.approvals, event.id),
+            head=event.id,
+            due=due,
+            chain=_with(consignment.chain, by.id),
+        )
+    )
+
+
+def _approves(by: Person, consignment: Consignment) -> bool:
+    return by.holds("site-manager", consignment.from_site) or by.holds("senior-manager") or by.holds("head")
+
+
+def picked_up(world: World, consignment: Consignment, event: str, courier: str, at: datetime) -> Consignment:
+    """The consignment after its first hand-off. Late for its pick-up, it keeps ringing as it did."""
+    due = min(at, consignment.pick_up_by) + timedelta(minutes=consignment.transit)
+    _rearm(world, consignment, "overdue", due, consignment.ladder)
+    passed = replace(consignment, state="travelling", head=event, holder=courier, picked_up_at=at, due=due)
+    return flagged(passed, "picked up late") if at > consignment.pick_up_by else passed
+
+
+def ring(
+    world: World, consignment: Consignment, cause: Cause, due: datetime, ladder: Ladder = ()
+) -> Consignment:
+    """The consignment with one more alarm, unless one of this cause rings already."""
+    for name in consignment.alarms:
+        alarm = world.get(Alarm, name)
+        if alarm.cause == cause and alarm.ended_at is None:
+            return consignment
+    alarm = alarms.arm(world, consignment.id, cause, due, ladder or consignment.ladder or DEFAULT_LADDER)
+    return replace(consignment, alarms=(*consignment.alarms, alarm.id))
+
+
+def _rearm(world: World, consignment: Consignment, cause: Cause, due: datetime, ladder: Ladder) -> None:
+    """The first alarm waits for something else now. What rings already is never put off."""
+    alarm = world.get(Alarm, consignment.alarms[0])
+    if alarm.rings or alarm.ended_at is not None:
+        return
+    fresh = replace(alarm, cause=cause, due=due, ladder=ladder, rung=0, repeat=0)
+    world.put(replace(fresh, next_at=fresh.scheduled(0)))
+
+
+def arrive(world: World, consignment: Consignment, at: datetime) -> None:
+    """Everything came: media stand at their new site, and every alarm that waited for that ends."""
+    for thing in _things(world, consignment.media, consignment.packing):
+        world.put(replace(thing, site=consignment.to_site, consignment=None, missing=False))
+    for name in consignment.alarms:
+        alarms.end(world, world.get(Alarm, name), at)
+    world.put(replace(consignment, state="arrived", holder=None, arrived_at=at))
+
+
+def _things(world: World, media: tuple[str, ...], packing: str | None) -> list[Medium]:
+    """The media, and the case and the seal that they travel in."""
+    names = list(media)
+    if packing is not None:
+        packed = world.get(Packing, packing)
+        names += [packed.case, packed.seal]
+    return [world.get(Medium, name) for name in names]
+
+
+def sighted(world: World, event: Event) -> None:
+    """A stranger wrote where something of ours is. On its way or not, that is an alarm for its trip."""
+    fact: Sighted = event.fact
+    thing = world.get(Medium, fact.item)
+    if thing.consignment is not None:
+        consignment = world.get(Consignment, thing.consignment)
+        world.put(ring(world, consignment, "sighted", event.at))
+
+
+def along(consignment: Consignment, *people: str) -> Consignment:
+    """The same, with these people in its chain."""
+    return replace(consignment, chain=_with(consignment.chain, *people))
+
+
+def flagged(consignment: Consignment, *flags: str) -> Consignment:
+    """The same, with these words on it about what was not as it should be."""
+    return replace(consignment, flags=_with(consignment.flags, *flags))
+
+
+def _with(known: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*known, *more)))
+
+
+def check_approval(world: World, consignment: Consignment, fact: Approved, now: datetime) -> None:
+    """Conflict where the approval departs from the route's rules as they are now, or comes too late."""
+    route = world.get(Route, consignment.route)
+    if fact.transit > route.transit or fact.ladder != route.ladder:
+        raise Conflict(
+            "The approval must have the route's own ladder, and no longer transit than the route's."
+        )
+    if fact.pick_up_by <= now:
+        raise Conflict("The pick-up time has passed. Ask for a consignment with a later one.")

@@ -1,0 +1,116 @@
+"""`evolve`: what each kind of fact does to the world.
+
+An event is judged only by what came before it and by rules that do not change over the years: the
+*invariants*. What is merely forbidden today is policy; it is refused before anything is recorded
+(`custody.acts`), and a policy tightened later condemns nothing that stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from custody import facts
+from custody.errors import Backwards, Forged, Impossible, NotFound
+from custody.facts import KINDS, Fact, Signed, Subject
+from custody.ledger.envelope import Envelope, pae
+from custody.ledger.keys import public_key
+from custody.rules import alarms, cases, consignments, handoffs, incidents, media, people
+from custody.rules.people import Device
+from custody.rules.world import Event, Log, World
+
+_LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
+    facts.Genesis: people.genesis,
+    facts.SiteOpened: people.site_opened,
+    facts.OrganisationAdmitted: people.organisation_admitted,
+    facts.Invited: people.invited,
+    facts.Granted: people.granted,
+    facts.Enrolled: people.enrolled,
+    facts.Revoked: people.revoked,
+    facts.SetUpClosed: people.set_up_closed,
+    facts.Routed: consignments.routed,
+    facts.Registered: media.registered,
+    facts.Described: media.described,
+    facts.Labelled: media.labelled,
+    facts.Packed: cases.packed,
+    facts.Requested: consignments.requested,
+    facts.Approved: consignments.approved,
+    facts.Handed: handoffs.handed,
+    facts.Seconded: handoffs.seconded,
+    facts.Climbed: alarms.climbed,
+    facts.Attempted: alarms.attempted,
+    facts.Acknowledged: alarms.acknowledged,
+    facts.Opened: incidents.opened,
+    facts.Decided: incidents.decided,
+    facts.Sighted: consignments.sighted,
+}
+
+_ABOUT_AN_EVENT: Final = (facts.Approved, facts.Handed)
+"""Kinds whose subject is the manifest's event; all others are about the genesis, which is about the log."""
+
+
+def evolve(world: World, event: Event) -> None:
+    """Changes the world by one event, or raises Impossible and leaves it as it was *for this event*.
+
+    Signatures are verified already (`custody.audit`, `custody.store.book`); who signed is judged here. A
+    caller that meets Impossible throws away what was put, by its transaction or by stopping.
+    """
+    fact = event.fact
+    if not isinstance(fact, facts.Genesis):
+        _belongs(world, event)
+    if isinstance(fact, facts.Received):
+        _pass_time(world, event)
+        return
+    try:
+        _LIVES[type(fact)](world, event)
+    except NotFound as missing:
+        raise Impossible(str(missing)) from None
+
+
+def check_signatures(world: World, fact: Fact, envelope: Envelope) -> None:
+    """Forged unless each signature holds, by a key enrolled at this point or introduced by this very fact.
+
+    Whether these are the signers that the fact wants is for `evolve`.
+    """
+    introduced = {public_key(spki).id: spki for spki in fact.introduces()}
+    signed = pae(envelope.payload)
+    for signature in envelope.signatures:
+        spki = introduced.get(signature.key) or _known_key(world, signature.key)
+        if spki is None:
+            raise Forged("This is signed by a key that is not enrolled here.")
+        if not public_key(spki).verifies(signature.der, signed):
+            raise Forged("A signature does not hold.")
+
+
+def _known_key(world: World, key: str) -> str | None:
+    device = world.find(Device, key)
+    if device is not None:
+        return device.spki
+    return next((log.server_spki for log in world.all(Log) if log.server_key == key), None)
+
+
+def _belongs(world: World, event: Event) -> None:
+    """The statement is for this log, about what its kind is about, and signed as its kind is signed."""
+    log = world.log
+    statement, fact = event.statement, event.fact
+    if statement.origin != log.id:
+        raise Impossible(f"This statement is for the log {statement.origin}, not for {log.id}.")
+    if statement.about.name != "event":
+        raise Impossible("Only the genesis is about the log itself.")
+    if not isinstance(fact, _ABOUT_AN_EVENT) and statement.about != Subject("event", log.genesis):
+        raise Impossible("This statement is about another log's genesis.")
+    by_server = event.signers == (log.server_key,)
+    wanted = {Signed.SERVER: by_server, Signed.PERSON: len(event.signers) == 1 and not by_server}
+    if not wanted.get(fact.signed, len(set(event.signers)) == 2 and log.server_key not in event.signers):
+        raise Impossible(f"{fact.kind!r} takes {fact.signed.value}.")
+
+
+def _pass_time(world: World, event: Event) -> None:
+    if event.at < world.log.last:
+        raise Backwards("Time does not run backwards.")
+    world.put(replace(world.log, last=event.at))
+
+
+if set(KINDS.values()) != set(_LIVES) | {facts.Received}:
+    raise AssertionError("each kind of fact has its life here")

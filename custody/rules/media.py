@@ -1,0 +1,116 @@
+"""Media, cases and seals: what is on the books, where it belongs, and what is on it.
+
+A thing's identity is ours: an opaque id on a label. The volser is an attribute; the same one may stand on
+two cartridges of two organisations, so it never identifies. A thing is at its site, or bound to one open
+consignment, never to two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from custody.errors import Conflict, Impossible
+from custody.facts import Described, Labelled, Registered
+from custody.rules.people import Site, new
+from custody.rules.world import Event, Noun, World
+
+
+@dataclass(frozen=True, slots=True)
+class Medium(Noun):
+    """A tape, a disk, a case or a seal (`what`). `consignment` is the open one that it is bound to."""
+
+    what: str
+    site: str
+    volser: str | None
+    form: str | None
+    prints: int = 0
+    consignment: str | None = None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet(Noun):
+    """A data set and the media it is on. How many people it is about is a range; None is unknown."""
+
+    title: str
+    media: tuple[str, ...]
+    least: int | None
+    most: int | None
+    other_copies: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What the loss of some media would expose.
+
+    `least` and `most` are people: from the largest data set to the sum of all, since nobody may know
+    how far the sets overlap. Either is None where a set's number is unknown; unknown is never 0.
+    """
+
+    data_sets: tuple[DataSet, ...]
+    least: int | None
+    most: int | None
+
+
+def registered(world: World, event: Event) -> None:
+    """New things on the books."""
+    fact: Registered = event.fact
+    for item in fact.items:
+        world.get(Site, item.site)
+        new(world, Medium(item.id, item.what, item.site, item.volser, item.form))
+
+
+def described(world: World, event: Event) -> None:
+    """What a data set is about, and which media it is on, as known from now on."""
+    fact: Described = event.fact
+    if (fact.people_least is None) != (fact.people_most is None):
+        raise Impossible("A number of people is known from least to most, or it is unknown.")
+    if (
+        fact.people_least is not None
+        and fact.people_most is not None
+        and fact.people_least > fact.people_most
+    ):
+        raise Impossible("The least number of people is above the most.")
+    for name in fact.media:
+        medium(world, name)
+    world.put(
+        DataSet(fact.data_set, fact.title, fact.media, fact.people_least, fact.people_most, fact.other_copies)
+    )
+
+
+def labelled(world: World, event: Event) -> None:
+    """Labels were printed; each print is counted."""
+    fact: Labelled = event.fact
+    for name in fact.items:
+        thing = world.get(Medium, name)
+        world.put(replace(thing, prints=thing.prints + 1))
+
+
+def check_reprint(world: World, names: Iterable[str], reason: str | None) -> None:
+    """Conflict where an identity was printed before and no reason is given: two stickers, one identity."""
+    again = [name for name in names if world.get(Medium, name).prints]
+    if again and not reason:
+        raise Conflict(f"{again[0]} has been printed before. A second label of one identity needs a reason.")
+
+
+def medium(world: World, name: str) -> Medium:
+    """The tape or disk of this id; NotFound, or Impossible where the id is a case's or a seal's."""
+    found = world.get(Medium, name)
+    if found.what != "medium":
+        raise Impossible(f"{name} is a {found.what}, not a medium.")
+    return found
+
+
+def exposure(world: World, media: Iterable[str]) -> Exposure:
+    """What losing these media would expose. A set counts when one of its media is among them."""
+    lost = set(media)
+    sets = tuple(sorted((s for s in world.all(DataSet) if lost & set(s.media)), key=lambda found: found.id))
+    least = [s.least for s in sets]
+    most = [s.most for s in sets]
+    unknown = not sets or None in most
+    return Exposure(
+        sets,
+        None if unknown else max(n for n in least if n is not None),
+        None if unknown else sum(n for n in most if n is not None),
+    )

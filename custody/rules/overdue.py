@@ -1,0 +1,121 @@
+"""The ladder: who must be told by now.
+
+`owed(world, alarm, now)` gives the facts that a clock which reads `now` owes an alarm: each rung whose time
+has come, in order. Empty rungs pass upward at once. Repeats that a sleeping monitor missed are told once,
+with the number of the newest. It decides nothing that a person could have decided otherwise.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from custody.facts import Audience, Climbed, Fact, Opened, Recipient
+from custody.rules.alarms import Alarm
+from custody.rules.consignments import Consignment
+from custody.rules.incidents import Incident, incident_of
+from custody.rules.people import Organisation, Person, with_role
+from custody.rules.world import World
+
+
+def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
+    """The next fact that is owed to this alarm by now, or None. Record it, then ask again.
+
+    A rung is owed from its scheduled time on, however late it is asked for; an incident right after the
+    rung that presumes the loss.
+    """
+    if alarm.next_at is None:
+        return None
+    consignment = world.get(Consignment, alarm.consignment)
+    presumed = any(rung.presume for rung in alarm.ladder[: alarm.rung])
+    if presumed and incident_of(world, consignment.id) is None:
+        return Opened(f"I-{world.next_number(Incident)}", alarm.id, consignment.id)
+    if alarm.next_at > now:
+        return None
+    rung = alarm.ladder[alarm.rung]
+    missed = int((now - alarm.next_at) / timedelta(minutes=rung.repeat)) if rung.repeat else 0
+    return Climbed(
+        alarm=alarm.id,
+        cause=alarm.cause,
+        consignment=consignment.id,
+        rung=alarm.rung,
+        repeat=alarm.repeat + missed,
+        scheduled=alarm.next_at + timedelta(minutes=missed * rung.repeat),
+        told=_told(world, alarm, consignment, now),
+    )
+
+
+def _told(world: World, alarm: Alarm, consignment: Consignment, now: datetime) -> tuple[Recipient, ...]:
+    rung = alarm.ladder[alarm.rung]
+    people = audience(world, alarm, consignment)
+    if alarm.repeat:
+        if _settled(world, alarm, consignment, people, now):
+            return ()
+        people = [p for p in people if not spared(alarm, consignment, p.id, now)]
+    elif rung.repeat and not people:  # the last rung has nobody: everyone who was told so far hears it again
+        people = [world.get(Person, name) for name in alarm.told]
+    return tuple(Recipient(person.id, "email") for person in people)
+
+
+def spared(alarm: Alarm, consignment: Consignment, person: str, now: datetime) -> bool:
+    """Whether an acknowledgement spares this person the repeats: not in the trip's chain, and for an hour."""
+    return person not in consignment.chain and alarm.acknowledged(person, now)
+
+
+def _settled(
+    world: World, alarm: Alarm, consignment: Consignment, people: list[Person], now: datetime
+) -> bool:
+    """Whether the last rung rests: one on it has acknowledged, and the incident is looked after."""
+    incident = incident_of(world, consignment.id)
+    return (
+        incident is not None
+        and incident.decided(now)
+        and any(spared(alarm, consignment, person.id, now) for person in people)
+    )
+
+
+def audience(world: World, alarm: Alarm, consignment: Consignment) -> list[Person]:
+    """Whom the alarm's present rung tells, each once, seniors first: theirs go out first."""
+    rung = alarm.ladder[alarm.rung]
+    who = rung.who
+    if alarm.cause == "not-picked-up" and rung.after < 0:
+        who = ("site-managers",)  # nobody carries it yet: a missed pick-up is told where the media are
+    found: dict[str, Person] = {}
+    for each in sorted(who, key=_SENIORS_FIRST.index):
+        for person in _people(world, each, consignment):
+            found.setdefault(person.id, person)
+    return [p for p in found.values() if reachable(world, p)]
+
+
+_SENIORS_FIRST: tuple[Audience, ...] = (
+    "senior-on-call",
+    "senior-managers",
+    "head",
+    "data-protection-officer",
+    "it-security",
+    "site-managers",
+    "receiving-site",
+    "carrier",
+)
+
+
+def _people(world: World, audience: Audience, consignment: Consignment) -> list[Person]:
+    if audience == "senior-on-call":  # until rotas come, the senior manager with the lowest number
+        return with_role(world, "senior-manager")[:1]
+    if audience == "senior-managers":
+        return with_role(world, "senior-manager")
+    if audience == "site-managers":
+        sites = (consignment.from_site, consignment.to_site)
+        return [p for site in sites for p in with_role(world, "site-manager", site)]
+    if audience == "receiving-site":
+        return with_role(world, "site-operator", consignment.to_site)
+    if audience == "carrier":
+        if consignment.holder is not None:
+            return [world.get(Person, consignment.holder)]
+        return [p for p in with_role(world, "courier") if p.organisation == consignment.carrier]
+    return with_role(world, audience)
+
+
+def reachable(world: World, person: Person) -> bool:
+    """Whether they are still to be told: a person whose contract ended is told nothing new."""
+    organisation = world.get(Organisation, person.organisation)
+    return organisation.until is None or organisation.until > world.log.last

@@ -1,0 +1,329 @@
+"""People: who they are to the ledger, what they may do, and which devices speak for them.
+
+A person is a number; the name and the address lie outside. Roles are held at a site or everywhere. What
+each act needs stands in one table, `MAY`, and nothing that is not in it may be done.
+
+A device's key becomes a person's by a statement that the new device signs together with someone else who
+is enrolled already: the person's own older device, their site manager, or for a person of no site a senior
+manager; never the one who invited them. An administrator who could do it alone could invent a receiver and
+sign both sides of a hand-off. Setting up has to begin somewhere: until the founder closes it, they may
+confirm alone, and the audit lists each device that came in so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from custody.errors import Conflict, Forbidden, Impossible
+from custody.facts import (
+    Enrolled,
+    Genesis,
+    Grant,
+    Granted,
+    Invited,
+    OrganisationAdmitted,
+    Relaxation,
+    Revoked,
+    Role,
+    SiteOpened,
+)
+from custody.ledger.keys import public_key
+from custody.rules.world import Event, Log, Noun, World
+
+YOUNG: Final = timedelta(hours=24)
+"""For so long a new device's receipts need a second person: a stolen session cannot end a transit alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation(Noun):
+    """One that takes part. Only the home organisation has no end."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site(Noun):
+    """A place where media are kept; `zone` is the one in which its screens show the time."""
+
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person(Noun):
+    """Someone with roles. `contact` commits to the address that alerts go to."""
+
+    organisation: str
+    grants: tuple[Grant, ...]
+    contact: str
+    invited_by: str
+
+    def holds(self, role: Role, site: str | None = None) -> bool:
+        """Whether they hold the role: at that site or everywhere; with no site asked for, anywhere."""
+        return any(
+            grant.role == role and (site is None or grant.site in (None, site)) for grant in self.grants
+        )
+
+    def at(self, site: str) -> bool:
+        """Whether they keep this site: its operator or its manager."""
+        return self.holds("site-operator", site) or self.holds("site-manager", site)
+
+
+@dataclass(frozen=True, slots=True)
+class Device(Noun):
+    """An enrolled key; the id is the key id. Once enrolled it is known for ever, revoked or not."""
+
+    spki: str
+    person: str
+    confirmed_by: str
+    enrolled_at: datetime
+    set_up: bool
+    revoked_at: datetime | None = None
+
+    def young(self, now: datetime) -> bool:
+        """Whether its receipts still need a second person."""
+        return now - self.enrolled_at < YOUNG
+
+
+# ------------------------------------------------------------------------------------------ who may what
+
+MAY: Final[Mapping[str, frozenset[Role]]] = {
+    "open a site": frozenset({"admin"}),
+    "admit an organisation": frozenset({"admin"}),
+    "invite a person": frozenset({"admin"}),
+    "change a person's roles": frozenset({"admin"}),
+    "revoke a device": frozenset({"admin", "site-manager", "senior-manager", "it-security"}),
+    "confirm a device": frozenset({"site-manager", "senior-manager"}),
+    "close the set-up": frozenset({"admin"}),
+    "set a route": frozenset({"senior-manager"}),
+    "register media": frozenset({"admin"}),
+    "describe a data set": frozenset({"admin", "data-protection-officer"}),
+    "print labels": frozenset({"admin", "site-manager"}),
+    "pack a case": frozenset({"site-operator", "site-manager"}),
+    "request a consignment": frozenset({"admin", "site-operator", "site-manager"}),
+    "approve a consignment": frozenset({"site-manager", "senior-manager", "head"}),
+    "hand over": frozenset({"courier", "site-operator", "site-manager"}),
+    "stand by a receipt": frozenset({"site-operator", "site-manager"}),
+    "acknowledge an alarm": frozenset(
+        {
+            "courier",
+            "site-operator",
+            "site-manager",
+            "senior-manager",
+            "head",
+            "data-protection-officer",
+            "it-security",
+        }
+    ),
+    "decide on an incident": frozenset({"senior-manager", "head", "data-protection-officer"}),
+    "see the board": frozenset(
+        {
+            "admin",
+            "site-operator",
+            "site-manager",
+            "senior-manager",
+            "head",
+            "data-protection-officer",
+            "it-security",
+            "auditor",
+        }
+    ),
+    "see their own consignments": frozenset({"courier"}),
+    "see an incident": frozenset(
+        {"senior-manager", "head", "data-protection-officer", "it-security", "auditor"}
+    ),
+    "export the ledger": frozenset({"auditor", "head"}),
+}
+"""The one table of who may do what. An act that does not stand here may be done by nobody."""
+
+APART: Final[tuple[frozenset[Role], ...]] = (
+    frozenset({"admin", "site-manager"}),
+    frozenset({"admin", "senior-manager"}),
+    frozenset({"admin", "head"}),
+    frozenset({"admin", "courier"}),
+    frozenset({"admin", "custodian"}),
+    frozenset({"courier", "custodian"}),
+    frozenset({"courier", "site-manager"}),
+    frozenset({"courier", "site-operator"}),
+    frozenset({"courier", "senior-manager"}),
+    frozenset({"courier", "head"}),
+)
+"""Roles that one person does not hold together, unless the log was set up with `combined-roles`."""
+
+RELAXATIONS: Final[Mapping[Relaxation, str]] = {
+    "combined-roles": "One person may hold roles that are kept apart elsewhere (small organisation).",
+    "outside-senior": "One of the senior managers is of another organisation (small organisation).",
+    "two-of-three-custodians": "Two of three custodians can open a key, in place of three of five.",
+}
+"""Every weakening that a log can be set up with, in the words in which the audit shows it."""
+
+
+def require(world: World, name: str, act: str, *, site: str | None = None) -> Person:
+    """The person, if one of their roles (at that site, where one is named) allows the act; else Forbidden."""
+    person = world.find(Person, name)
+    if person is None or not any(person.holds(role, site) for role in MAY[act]):
+        where = f" at {site}" if site else ""
+        raise Forbidden(f"{name} may not {act}{where}: it takes {_either(MAY[act])}.")
+    organisation = world.find(Organisation, person.organisation)
+    if organisation is None or (organisation.until is not None and organisation.until <= world.log.last):
+        raise Forbidden(f"{name} may not {act}: their organisation's contract has ended.")
+    return person
+
+
+def may(world: World, name: str, act: str, *, site: str | None = None) -> bool:
+    """Whether `require` would let it pass."""
+    try:
+        require(world, name, act, site=site)
+    except Forbidden:
+        return False
+    return True
+
+
+def _either(roles: frozenset[Role]) -> str:
+    return " or ".join(sorted(role.replace("-", " ") for role in roles))
+
+
+def check_roles(world: World, grants: tuple[Grant, ...]) -> None:
+    """Conflict where these roles are kept apart, or a site in them does not exist."""
+    for grant in grants:
+        if grant.site is not None:
+            world.get(Site, grant.site)
+    held = {grant.role for grant in grants}
+    if "combined-roles" in world.log.relaxed:
+        return
+    for apart in APART:
+        if apart <= held:
+            raise Conflict(
+                f"One person is not {' and '.join(sorted(apart))}: give one of the roles to another."
+            )
+
+
+def with_role(world: World, role: Role, site: str | None = None) -> list[Person]:
+    """Everyone who holds the role (there), in the order of their numbers."""
+    return sorted((p for p in world.all(Person) if p.holds(role, site)), key=number)
+
+
+def number(noun: Noun) -> int:
+    """The number in an id such as P-7."""
+    return int(noun.id.partition("-")[2])
+
+
+# ------------------------------------------------------------------------------------------- their lives
+
+
+def genesis(world: World, event: Event) -> None:
+    """The first event makes the log, the home organisation and the founder."""
+    fact: Genesis = event.fact
+    if event.seq != 0 or any(True for _ in world.all(Log)):
+        raise Impossible("A log has one genesis, and it stands first.")
+    server, founder = public_key(fact.server_key), public_key(fact.founder_key)
+    if event.signers != (server.id, founder.id) or server.id == founder.id:
+        raise Impossible("The genesis is signed by the server's key and by the founder's.")
+    world.put(
+        Log(
+            id=event.statement.origin,
+            genesis=event.id,
+            organisation=fact.organisation,
+            server_key=server.id,
+            server_spki=fact.server_key,
+            founder=fact.founder,
+            founder_key=founder.id,
+            set_up=True,
+            relaxed=fact.relaxed,
+            last=event.at,
+        )
+    )
+    world.put(Organisation(fact.organisation, None))
+    world.put(Person(fact.founder, fact.organisation, (Grant("admin"),), fact.contact, fact.founder))
+    world.put(Device(founder.id, fact.founder_key, fact.founder, fact.founder, event.at, set_up=True))
+
+
+def site_opened(world: World, event: Event) -> None:
+    """A site is opened once."""
+    fact: SiteOpened = event.fact
+    new(world, Site(fact.site, fact.zone))
+
+
+def organisation_admitted(world: World, event: Event) -> None:
+    """An organisation's contract; admitted again, the later end counts. The home one has none."""
+    fact: OrganisationAdmitted = event.fact
+    if fact.organisation == world.log.organisation:
+        raise Impossible("The home organisation has no contract that could end.")
+    world.put(Organisation(fact.organisation, fact.until))
+
+
+def invited(world: World, event: Event) -> None:
+    """A new person gets the next number."""
+    fact: Invited = event.fact
+    world.get(Organisation, fact.organisation)
+    if fact.person != f"P-{world.next_number(Person)}":
+        raise Impossible(f"The next person's number is P-{world.next_number(Person)}, not {fact.person}.")
+    world.put(Person(fact.person, fact.organisation, fact.grants, fact.contact, fact.by))
+
+
+def granted(world: World, event: Event) -> None:
+    """A person's roles become these."""
+    fact: Granted = event.fact
+    world.put(replace(world.get(Person, fact.person), grants=fact.grants))
+
+
+def enrolled(world: World, event: Event) -> None:
+    """A device becomes a person's, confirmed by someone entitled to."""
+    fact: Enrolled = event.fact
+    key = public_key(fact.key)
+    confirmer = world.find(Device, event.signers[1])
+    if event.signers[0] != key.id or confirmer is None or confirmer.revoked_at is not None:
+        raise Impossible("An enrolment is signed by the new device and by one that is enrolled already.")
+    person, by = world.get(Person, fact.person), world.get(Person, confirmer.person)
+    if not _confirms(world, by, person):
+        raise Impossible(
+            f"{by.id} cannot confirm a device of {person.id}: that takes their own older device or their"
+            " site manager (for a person of no site, a senior manager), and never who invited them."
+        )
+    set_up = world.log.set_up and by.id == world.log.founder
+    new(world, Device(key.id, fact.key, person.id, by.id, event.at, set_up=set_up))
+
+
+def _confirms(world: World, by: Person, person: Person) -> bool:
+    if by.id == person.id or (world.log.set_up and by.id == world.log.founder):
+        return True
+    if by.id == person.invited_by:
+        return False
+    sites = {grant.site for grant in person.grants if grant.site is not None}
+    if sites:
+        return any(by.holds("site-manager", site) for site in sites)
+    return by.holds("senior-manager") or by.holds("head")
+
+
+def revoked(world: World, event: Event) -> None:
+    """A device counts no more. A repeat changes nothing."""
+    fact: Revoked = event.fact
+    device = world.get(Device, fact.key)
+    world.put(replace(device, revoked_at=device.revoked_at or event.at))
+
+
+def set_up_closed(world: World, event: Event) -> None:
+    """The founder gives up confirming alone."""
+    if signer(world, event).id != world.log.founder:
+        raise Impossible("The founder closes the set-up.")
+    world.put(replace(world.log, set_up=False))
+
+
+# --------------------------------------------------------------------------------------------- for others
+
+
+def signer(world: World, event: Event) -> Person:
+    """The person whose one device signed this; Impossible where the device is not enrolled, or revoked."""
+    device = world.find(Device, event.signers[0])
+    if device is None or device.revoked_at is not None:
+        raise Impossible("This is not signed by an enrolled device that still counts.")
+    return world.get(Person, device.person)
+
+
+def new(world: World, noun: Noun) -> None:
+    """Puts a noun that must not be there yet."""
+    if world.find(type(noun), noun.id) is not None:
+        raise Impossible(f"There is a {type(noun).__name__.lower()} {noun.id} already.")
+    world.put(noun)

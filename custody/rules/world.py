@@ -1,0 +1,108 @@
+"""The world as the ledger tells it: nouns by name, and the events that change them.
+
+`evolve(world, event)` (in `custody.rules.history`) reads nouns and puts new ones; a noun is frozen, so
+that what was is never changed behind anybody's back. The auditor's world is this class, dictionaries in
+memory. The book's (`custody.store.book`) has the same interface over its tables, so that server and
+auditor run the very same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast
+
+from custody.errors import Impossible, NotFound
+from custody.facts import Relaxation, Statement
+
+DEMO_ORIGIN: Final = "demo.invalid"
+"""A log of this name was made to be looked at: scaled time, one-time links, loopback only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """Something that the ledger tells of. `id` is unique among its kind."""
+
+    id: str
+
+
+N = TypeVar("N", bound=Noun)
+
+
+@dataclass(frozen=True, slots=True)
+class Log(Noun):
+    """What the whole log has once: its root of trust and its clock. The id is the origin."""
+
+    genesis: str
+    organisation: str
+    server_key: str
+    server_spki: str
+    founder: str
+    founder_key: str
+    set_up: bool
+    relaxed: tuple[Relaxation, ...]
+    last: datetime
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this log was made to be looked at."""
+        return self.id == DEMO_ORIGIN
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A statement in its place: where it stands in the log, who signed, and when it was received."""
+
+    seq: int
+    id: str
+    statement: Statement
+    signers: tuple[str, ...]
+    at: datetime
+
+    @property
+    def fact(self) -> Any:
+        """What the statement states."""
+        return self.statement.fact
+
+
+class World:
+    """Nouns in memory."""
+
+    def __init__(self) -> None:
+        self._nouns: dict[type[Noun], dict[str, Noun]] = {}
+        self.roots: dict[int, bytes] = {}
+
+    def find(self, kind: type[N], name: str) -> N | None:
+        """The noun of this kind and name, if there is one."""
+        return cast("N | None", self._nouns.get(kind, {}).get(name))
+
+    def get(self, kind: type[N], name: str) -> N:
+        """The noun of this kind and name; NotFound where there is none."""
+        noun = self.find(kind, name)
+        if noun is None:
+            raise NotFound(f"There is no {kind.__name__.lower()} {name} here.")
+        return noun
+
+    def put(self, noun: Noun) -> None:
+        """This noun is now so."""
+        self._nouns.setdefault(type(noun), {})[noun.id] = noun
+
+    def all(self, kind: type[N]) -> Iterable[N]:
+        """Every noun of a kind of which there are few: people, devices, sites, routes, data sets."""
+        return cast("list[N]", list(self._nouns.get(kind, {}).values()))
+
+    def next_number(self, kind: type[N]) -> int:
+        """The number that the next of this kind takes: one more than there are."""
+        return len(self._nouns.get(kind, {})) + 1
+
+    def root_at(self, size: int) -> bytes | None:
+        """The root of the log when it had this size, if a transaction ended there."""
+        return self.roots.get(size)
+
+    @property
+    def log(self) -> Log:
+        """The log itself; Impossible before its genesis."""
+        for log in self.all(Log):
+            return log
+        raise Impossible("Nothing can come before the genesis.")

@@ -1,0 +1,451 @@
+"""The book: the ledger and its fold in one database, and `Page.record`, the only writer.
+
+    with book.page("web") as page:                      # takes the lock, reads the tail again
+        fact = consignments.request(page.world, order)  # pure rules, over the same nouns
+        page.record(fact)                               # the ledger, the fold and the notices
+                                                        # leaving the block commits all, or nothing
+
+One page is one act and one transaction. What it records ends with a `received` fact that gives all of it one
+time, and with a checkpoint signed over it: a ledger never has entries that no checkpoint covers. Receipts
+are answered after the commit and not before.
+
+A crash before the commit leaves nothing of the page; a crash after it leaves all. There is no state between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlmodel import SQLModel
+from typing_extensions import override
+
+from custody.errors import Conflict, Forged, NoRoom, Untrusted
+from custody.facts import Fact, Genesis, Received, Statement, Subject
+from custody.ledger.envelope import Envelope, Signature, event_id, pae
+from custody.ledger.keys import SigningKey
+from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
+from custody.ledger.note import Checkpoint, LogKey, Note
+from custody.ledger.tiles import WIDTH
+from custody.rules.alarms import Notice
+from custody.rules.history import check_signatures, evolve
+from custody.rules.people import Person
+from custody.rules.world import DEMO_ORIGIN, Event, Log, N, Noun, World
+from custody.store import tables
+from custody.store.mentions import mentions
+from custody.store.nouns import FEW, SHELVES
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+Random = Callable[[int], bytes]
+EVENTS_MOST: Final = 400
+"""Events in one transaction; its `received` fact names each of them."""
+
+_entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event's place in the ledger. `new` is False for one that was there already."""
+
+    seq: int
+    event: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the process signs with: checkpoints with the one, the server's facts with the other."""
+
+    log: LogKey
+    server: SigningKey
+
+
+class BookWorld(World):
+    """The nouns of the tables, each read when it is first asked for. What is put stays in memory."""
+
+    def __init__(self, connection: sa.Connection, kept: dict[type[Noun], dict[str, Noun]]) -> None:
+        super().__init__()
+        self._connection = connection
+        self._nouns = {kind: dict(nouns) for kind, nouns in kept.items()}
+        self._whole = set(kept)
+        self.changed: dict[tuple[type[Noun], str], Noun] = {}
+
+    @override
+    def find(self, kind: type[N], name: str) -> N | None:
+        known = super().find(kind, name)
+        if known is not None or kind in self._whole:
+            return known
+        shelf = SHELVES[kind]
+        row = self._connection.execute(sa.select(shelf.table).where(shelf.table.c.id == name)).first()
+        if row is None:
+            return None
+        noun = cast("N", shelf.noun(row))
+        self._nouns.setdefault(kind, {})[name] = noun
+        return noun
+
+    @override
+    def put(self, noun: Noun) -> None:
+        super().put(noun)
+        self.changed[type(noun), noun.id] = noun
+
+    @override
+    def all(self, kind: type[N]) -> Iterable[N]:
+        if kind not in self._whole:
+            shelf = SHELVES[kind]
+            held = self._nouns.setdefault(kind, {})
+            for row in self._connection.execute(sa.select(shelf.table)):
+                held.setdefault(row.id, shelf.noun(row))
+            self._whole.add(kind)
+        return super().all(kind)
+
+    @override
+    def next_number(self, kind: type[N]) -> int:
+        if kind in self._whole:
+            return super().next_number(kind)
+        table = SHELVES[kind].table
+        stored = self._connection.scalar(sa.select(sa.func.coalesce(sa.func.max(table.c.number), 0)))
+        fresh = [n for (k, _), n in self.changed.items() if k is kind]
+        return max([int(stored or 0), *(int(n.id.partition("-")[2]) for n in fresh)]) + 1
+
+    @override
+    def root_at(self, size: int) -> bytes | None:
+        return self._connection.scalar(sa.select(_checkpoint.c.root).where(_checkpoint.c.size == size))
+
+    def few(self) -> dict[type[Noun], dict[str, Noun]]:
+        """The kinds that a process keeps, whole."""
+        return {kind: {noun.id: noun for noun in self.all(kind)} for kind in FEW}
+
+
+class Page:
+    """One act: a world to decide on, and a place to record what was decided.
+
+    `now` is the time of everything on this page: the clock's, and never before the page before it.
+    """
+
+    def __init__(self, book: Book, connection: sa.Connection, world: BookWorld, tail: Frontier) -> None:
+        self._book = book
+        self.connection = connection
+        self.world = world
+        self._tail = tail
+        self._start = tail.size
+        self._rows: list[dict[str, Any]] = []
+        self._mentions: set[tuple[str, int]] = set()
+        self._texts: list[dict[str, Any]] = []
+        self.now = book.clock().astimezone(UTC)
+        self.now = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
+        for log in world.all(Log):
+            self.now = max(self.now, log.last)
+
+    def record(self, fact: Fact, about: Subject | None = None) -> Recorded:
+        """Records a fact that the server speaks. It is about the genesis unless something nearer is named."""
+        statement = Statement(self._book.origin, about or self._genesis(), fact)
+        payload = statement.payload()
+        key = self._book.keys.server
+        return self.admit(Envelope(payload, (Signature(key.public.id, key.sign(pae(payload))),)))
+
+    def admit(self, envelope: Envelope) -> Recorded:
+        """Records a signed statement: Forged if a signature does not hold, Impossible if it cannot follow.
+
+        Signatures are verified before the event is looked for, so that nobody learns with a forged one
+        whether an event is there. One that is there already stays as it was first signed.
+        """
+        statement = Statement.read(envelope.payload)
+        check_signatures(self.world, statement.fact, envelope)
+        name = event_id(envelope.payload)
+        known = self.connection.scalar(sa.select(_entry.c.seq).where(_entry.c.event_id == name))
+        if known is not None:
+            return Recorded(known, name, new=False)
+        if self.room <= 0 and not isinstance(statement.fact, Received):
+            raise Conflict(f"This is more than one act can hold ({EVENTS_MOST} events). Do it in parts.")
+        seq = self._tail.size
+        signers = tuple(signature.key for signature in envelope.signatures)
+        evolve(self.world, Event(seq, name, statement, signers, self.now))
+        leaf = envelope.leaf()
+        Envelope.read(leaf)  # what is too long, or could not be read back, never enters
+        self._rows.append({"seq": seq, "event_id": name, "leaf_hash": leaf_hash(leaf), "data": leaf})
+        self._mentions.update((subject, seq) for subject in mentions(statement.fact))
+        self._tail.add(self._rows[-1]["leaf_hash"])
+        return Recorded(seq, name, new=True)
+
+    def found(self, genesis: Genesis, founder: SigningKey) -> Recorded:
+        """Records entry 0, signed by the server's key and the founder's."""
+        payload = Statement(self._book.origin, Subject.log(genesis.log_key), genesis).payload()
+        signed = pae(payload)
+        keys = (self._book.keys.server, founder)
+        return self.admit(
+            Envelope(payload, tuple(Signature(key.public.id, key.sign(signed)) for key in keys))
+        )
+
+    def private(self, text: str) -> str:
+        """The commitment to a text: hexadecimal SHA-256 of a fresh 32-byte salt and the text.
+
+        The text and the salt go into the table from which they can be erased.
+        """
+        salt = self._book.random(32)
+        commitment = hashlib.sha256(salt + text.encode()).hexdigest()
+        self._texts.append({"commitment": commitment, "salt": salt, "text": text})
+        return commitment
+
+    def _genesis(self) -> Subject:
+        return Subject("event", self.world.log.genesis)
+
+    @property
+    def room(self) -> int:
+        """How many more events this page can hold."""
+        return EVENTS_MOST - len(self._rows)
+
+    def close(self, how: Any) -> None:
+        """Ends the transaction's events with their time, and writes everything."""
+        if not self._rows:
+            return
+        events = tuple(row["event_id"] for row in self._rows)
+        self.record(Received(events, self.now, how))
+        write = self.connection.execute
+        if self._texts:
+            write(sa.insert(tables.Private), self._texts)
+        write(sa.insert(_entry), self._rows)
+        self._write_tiles()
+        root = self._tail.root()
+        note = self._book.keys.log.sign(Checkpoint(self._book.origin, self._tail.size, root))
+        write(sa.insert(_checkpoint), {"size": self._tail.size, "root": root, "note": note})
+        self._write_nouns()
+        if self._mentions:
+            rows = [{"subject": subject, "seq": seq} for subject, seq in sorted(self._mentions)]
+            write(sa.insert(tables.Mention), rows)
+
+    def _write_tiles(self) -> None:
+        """Each tile whose 256 hashes are complete now, and those above that it completes."""
+        level, old, new = 0, self._start, self._tail.size
+        while new >= WIDTH:
+            for number in range(old // WIDTH, new // WIDTH):
+                hashes = _hashes(self.connection, level, number * WIDTH, WIDTH)
+                row = {
+                    "level": level,
+                    "number": number,
+                    "root": perfect_root(hashes),
+                    "hashes": b"".join(hashes),
+                }
+                self.connection.execute(sa.insert(_tile), row)
+            level, old, new = level + 1, old // WIDTH, new // WIDTH
+
+    def _write_nouns(self) -> None:
+        by_kind: dict[type[Noun], list[Noun]] = {}
+        for (kind, _), noun in self.world.changed.items():
+            by_kind.setdefault(kind, []).append(noun)
+        for kind, nouns in by_kind.items():
+            shelf = SHELVES[kind]
+            upsert = _upsert(self.connection.dialect.name, shelf.table)
+            self.connection.execute(upsert, [shelf.row(n) for n in nouns])
+        self._write_outbox([n for n in by_kind.get(Notice, []) if isinstance(n, Notice)])
+
+    def _write_outbox(self, notices: list[Notice]) -> None:
+        """A notice enters the outbox in the transaction that made it, and leaves when it was accepted."""
+        fresh = [n for n in notices if n.attempts == 0]
+        accepted = [n.id for n in notices if n.accepted_at is not None]
+        if fresh:
+            self.connection.execute(
+                sa.insert(tables.Outbox),
+                [
+                    {
+                        "notice": n.id,
+                        "priority": self._priority(n),
+                        "not_before": n.scheduled,
+                        "attempts": 0,
+                        "lease": None,
+                    }
+                    for n in fresh
+                ],
+            )
+        if accepted:
+            self.connection.execute(sa.delete(tables.Outbox).where(sa.column("notice").in_(accepted)))
+
+    def _priority(self, notice: Notice) -> int:
+        """Seniors first: G1 counts from the due time to the relay's word for the first of them."""
+        person = self.world.get(Person, notice.person)
+        return 0 if person.holds("senior-manager") or person.holds("head") else 1
+
+
+@functools.cache
+def _upsert(dialect: str, table: sa.Table) -> Any:
+    insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
+    statement = insert(table)
+    changed = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+# --------------------------------------------------------------------------------------------- the tree
+
+
+def _hashes(connection: sa.Connection, level: int, start: int, count: int) -> list[bytes]:
+    """Hashes of a level: of leaves at level 0, of full tiles of the level below above it."""
+    if level == 0:
+        query = sa.select(_entry.c.leaf_hash).where(_entry.c.seq >= start, _entry.c.seq < start + count)
+        query = query.order_by(_entry.c.seq)
+    else:
+        number = _tile.c.number
+        query = sa.select(_tile.c.root).where(
+            _tile.c.level == level - 1, number >= start, number < start + count
+        )
+        query = query.order_by(number)
+    hashes = list(connection.scalars(query))
+    if len(hashes) != count:
+        raise Untrusted(f"The ledger's tree has a hole at level {level}. Restore it from the tile mirror.")
+    return hashes
+
+
+def load_frontier(connection: sa.Connection) -> Frontier:
+    """The right edge of the stored tree, from at most 255 hashes of each level."""
+    last = connection.scalar(sa.select(sa.func.max(_entry.c.seq)))
+    size = 0 if last is None else int(last) + 1
+    roots, start = [], 0
+    for bit in reversed(range(size.bit_length())):
+        if size >> bit & 1:
+            level, width = bit // 8, 1 << bit % 8
+            roots.append(perfect_root(_hashes(connection, level, start >> 8 * level, width)))
+            start += 1 << bit
+    return Frontier(size, roots)
+
+
+# --------------------------------------------------------------------------------------------- the book
+
+
+class Book:
+    """A ledger and its fold, open in this process. Use `custody.store.open` to get one.
+
+    `clock` gives the time, aware; `random(n)` gives n random bytes. Threads and processes may share a
+    book: pages are taken one at a time.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, lock: Path, origin: str, *, keys: Keys, clock: Clock, random: Random
+    ) -> None:
+        self.engine = engine
+        self.origin = origin
+        self.keys = keys
+        self.clock = clock
+        self.random = random
+        self._lock = lock
+        self._turn = threading.Lock()
+        self._kept: tuple[Frontier, dict[type[Noun], dict[str, Noun]]] | None = None
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this book was made to be looked at: nothing else gives scaled time or one-time links."""
+        return self.origin == DEMO_ORIGIN
+
+    @contextlib.contextmanager
+    def page(self, how: str) -> Iterator[Page]:
+        """One act. Leaving the block commits what was recorded; an exception leaves nothing of it.
+
+        NoRoom where the disk is full: nothing was written, and the book stays whole. Untrusted where the
+        database fails otherwise while it writes: this process must stop and verify before it goes on.
+        """
+        with self._turn, self._locked(), self._writing() as connection:
+            try:
+                connection.begin()
+                tail, kept = self._tail(connection)
+                page = Page(self, connection, BookWorld(connection, kept), tail.copy())
+                yield page
+                page.close(how)
+                # A crash before this line: nothing happened. After it: all of it did, and is signed.
+                connection.commit()
+            except sa.exc.DatabaseError as problem:
+                self._kept = None
+                raise _translated(problem) from problem
+            except BaseException:
+                connection.rollback()
+                raise
+            self._kept = (page._tail, page.world.few())  # noqa: SLF001 - a page is the book's own
+            if not page._rows:  # noqa: SLF001
+                self._kept = (tail, kept) if kept else None
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for looking, at one moment of the book."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def world(self) -> Iterator[World]:
+        """The nouns as they are, to decide nothing upon."""
+        with self.read() as connection:
+            yield BookWorld(connection, {})
+
+    def write(self, *statements: sa.Executable) -> None:
+        """Changes to what is neither ledger nor its fold: the outbox's leases, drafts, pulses."""
+        with self._turn, self._locked(), self._writing() as connection, connection.begin():
+            for statement in statements:
+                connection.execute(statement)
+
+    def checkpoint(self) -> str:
+        """The newest signed note."""
+        with self.read() as connection:
+            return newest_note(connection)
+
+    def _tail(self, connection: sa.Connection) -> tuple[Frontier, dict[type[Noun], dict[str, Noun]]]:
+        """The tree's right edge and the kept nouns, read again where another process wrote since."""
+        size = connection.scalar(sa.select(sa.func.max(_entry.c.seq)))
+        if self._kept is not None and size is not None and self._kept[0].size == size + 1:
+            return self._kept
+        return load_frontier(connection), {}
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Around SQLite's own lock, whose waiting is unfair: writers would starve for seconds."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _writing(self) -> sa.Connection:
+        """A connection whose transactions take the write lock at once, so that the tail cannot move."""
+        return self.engine.connect().execution_options(writes=True)
+
+    def verify_edge(self) -> None:
+        """Untrusted unless the newest checkpoint is signed by the log and is over the entries here."""
+        with self.read() as connection:
+            frontier = load_frontier(connection)
+            note = Note.read(newest_note(connection).encode())
+        checkpoint = Checkpoint.read(note.text)
+        log = self.keys.log.verifier
+        signed = any(log.id == s.key_id and log.verifies(s.signature, note.text) for s in note.signatures)
+        if not signed or (checkpoint.size, checkpoint.root) != (frontier.size, frontier.root()):
+            raise Untrusted(
+                "The ledger is not the one that its newest checkpoint signs. Do not write to it: restore the"
+                " book from a backup, and compare it with the checkpoints on receipts and manifests."
+            )
+
+
+def newest_note(connection: sa.Connection) -> str:
+    """The signed note of the newest checkpoint."""
+    query = sa.select(_checkpoint.c.note).order_by(_checkpoint.c.size.desc()).limit(1)
+    note = connection.scalar(query)
+    if note is None:
+        raise Untrusted("This book has no checkpoint: it was not made by `custody init`.")
+    return str(note)
+
+
+def _translated(problem: sa.exc.DatabaseError) -> Exception:
+    words = str(problem.orig)
+    full = "disk is full" in words or "No space left" in words or errno.errorcode[errno.ENOSPC] in words
+    if full:
+        return NoRoom("The disk is full. Nothing of this was recorded; make room and do it again.")
+    if isinstance(problem, sa.exc.IntegrityError) and "append-only" in words:
+        return Forged("The ledger only grows: this would have changed what stands in it.")
+    return Untrusted(f"The book could not be written ({words}). Stop, check the disk, then `custody doctor`.")
