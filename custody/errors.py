@@ -57,12 +57,14 @@ class Undelivered(Exception):  # noqa: N818 - an outcome of sending, handled by 
     """A message that a channel could not hand over.
 
     `permanent` is True where the receiving side said that it never will take it (550, 404, 410);
-    the person's other channels are then used at once, and the attempts on this one go on.
+    the attempts on it go on all the same. `silent` is True where nobody answered at all: what comes
+    after it on the same channel would fare no better now.
     """
 
-    def __init__(self, answer: str, *, permanent: bool = False) -> None:
+    def __init__(self, answer: str, *, permanent: bool = False, silent: bool = False) -> None:
         super().__init__(answer)
         self.permanent = permanent
+        self.silent = silent
 
 
 class Untrusted(Exception):  # noqa: N818 - a state of the book, not of the program

@@ -50,7 +50,11 @@ Form = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9 .-]{0,23}", "a kind of medium
 Zone = Annotated[str, Text(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", "a time zone such as Asia/Hong_Kong")]
 MessageId = Annotated[str, Text(r"<[a-z0-9.@-]{3,120}>", "a Message-ID")]
 NoticeKey = Annotated[
-    str, Text(r"A-[1-9][0-9]{0,8}/[0-9]+\.[0-9]+/P-[1-9][0-9]{0,8}/[a-z]+", "a notice's key")
+    str,
+    Text(
+        r"(?:A-[1-9][0-9]{0,8}/(?:[0-9]+\.[0-9]+|clear)|E-[0-9a-f]{64})/P-[1-9][0-9]{0,8}/[a-z]+",
+        "a notice's key",
+    ),
 ]
 
 Minutes = Annotated[int, Whole(1, 100_000)]
@@ -449,16 +453,39 @@ class Climbed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Cleared(Fact):
+    """An alarm that rang has ended, and everyone who was told of it is to be told so."""
+
+    kind: ClassVar = "cleared"
+    signed: ClassVar = Signed.SERVER
+    alarm: AlarmId
+    told: Annotated[tuple[Recipient, ...], Most(200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Informed(Fact):
+    """These people are to be told of an event that is about them: a device was enrolled in their name."""
+
+    kind: ClassVar = "informed"
+    signed: ClassVar = Signed.SERVER
+    event: Hash
+    told: Annotated[tuple[Recipient, ...], Most(200)]
+
+
+@dataclass(frozen=True, slots=True)
 class Attempted(Fact):
-    """A message went out, or did not. The other side's words are committed to, not quoted."""
+    """A message that carried these notices was accepted, or was not.
+
+    The other side's words are committed to, not quoted. Where no message left there is no `message`.
+    """
 
     kind: ClassVar = "attempted"
     signed: ClassVar = Signed.SERVER
-    notices: Annotated[tuple[NoticeKey, ...], Most(150)]
-    message: MessageId
+    notices: Annotated[tuple[NoticeKey, ...], Most(100)]
     outcome: Literal["accepted", "deferred", "refused"]
     at: datetime
-    answer: Hash | None = None
+    answer: Hash
+    message: MessageId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,6 +554,8 @@ KINDS: Final[dict[str, type[Fact]]] = {
         Handed,
         Seconded,
         Climbed,
+        Cleared,
+        Informed,
         Attempted,
         Acknowledged,
         Opened,

@@ -26,7 +26,9 @@ from custody.facts import (
     Enrolled,
     Fact,
     Handed,
+    Informed,
     Packed,
+    Recipient,
     Routed,
     Seconded,
     SetUpClosed,
@@ -154,6 +156,8 @@ def _with_the_other(page: Page, fact: Fact, payload: bytes, mine: Signature, by:
     pair = {mine.key: mine, theirs.key: theirs}
     envelope = Envelope(payload, tuple(pair[key] for key in _order(fact, tuple(pair))))
     recorded = page.admit(envelope)
+    if isinstance(fact, Enrolled) and recorded.new:  # on the channel that the person has always had
+        page.record(Informed(event, (Recipient(fact.person, "email"),)))
     page.connection.execute(sa.delete(_draft).where(_draft.c.id == event))
     return Outcome(recorded.event, recorded.seq)
 

@@ -16,7 +16,18 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from custody.errors import Impossible
-from custody.facts import Acknowledged, Attempted, Cause, Climbed, Ladder, Rung
+from custody.facts import (
+    Acknowledged,
+    Attempted,
+    Cause,
+    Cleared,
+    Climbed,
+    Informed,
+    Ladder,
+    Recipient,
+    Rung,
+)
+from custody.rules.people import Person, new
 from custody.rules.world import Event, Noun, World
 
 ACKNOWLEDGED_FOR: Final = timedelta(minutes=60)
@@ -68,9 +79,12 @@ class Alarm(Noun):
 
 @dataclass(frozen=True, slots=True)
 class Notice(Noun):
-    """What one person is to be told on one channel for one rung. The id is the notice's key."""
+    """What one person is to be told on one channel. The id is the notice's key.
 
-    alarm: str
+    `about` is an alarm, or the event that the person is informed of.
+    """
+
+    about: str
     person: str
     channel: str
     scheduled: datetime
@@ -80,9 +94,12 @@ class Notice(Noun):
     accepted_at: datetime | None = None
 
 
-def notice_key(alarm: str, rung: int, repeat: int, person: str, channel: str) -> str:
-    """The one key of one notice: a second notice of the same key cannot be."""
-    return f"{alarm}/{rung}.{repeat}/{person}/{channel}"
+def _tell(world: World, source: str, about: str, told: tuple[Recipient, ...], at: datetime) -> None:
+    """A notice for each recipient. Its key holds what it is for, so that a second one cannot be."""
+    for recipient in told:
+        key = f"{source}/{recipient.person}/{recipient.channel}"
+        world.get(Person, recipient.person)
+        new(world, Notice(key, about, recipient.person, recipient.channel, at))
 
 
 def arm(world: World, consignment: str, cause: Cause, due: datetime, ladder: Ladder) -> Alarm:
@@ -100,9 +117,9 @@ def at_once(ladder: Ladder) -> int:
 
 
 def end(world: World, alarm: Alarm, now: datetime) -> None:
-    """Evidence came. An alarm that has ended stays as it is."""
+    """Evidence came. One that rang still owes the all-clear; one that has ended stays as it is."""
     if alarm.ended_at is None:
-        world.put(replace(alarm, next_at=None, ended_at=now))
+        world.put(replace(alarm, next_at=now if alarm.rings else None, ended_at=now))
 
 
 def check_ladder(ladder: Ladder) -> None:
@@ -124,7 +141,7 @@ def climbed(world: World, event: Event) -> None:
     """The alarm climbs: in order, never early, and no rung twice."""
     fact: Climbed = event.fact
     alarm = world.get(Alarm, fact.alarm)
-    if alarm.next_at is None:
+    if alarm.next_at is None or alarm.ended_at is not None:
         raise Impossible(f"{alarm.id} has ended: it climbs no more.")
     if (fact.consignment, fact.cause, fact.rung) != (alarm.consignment, alarm.cause, alarm.rung):
         raise Impossible(f"{alarm.id} is on rung {alarm.rung} for {alarm.consignment} ({alarm.cause}).")
@@ -136,9 +153,7 @@ def climbed(world: World, event: Event) -> None:
         raise Impossible(f"Rung {fact.rung} of {alarm.id} is scheduled at another time.")
     if fact.scheduled > event.at:
         raise Impossible(f"Rung {fact.rung} of {alarm.id} is not due yet.")
-    for recipient in fact.told:
-        key = notice_key(alarm.id, fact.rung, fact.repeat, recipient.person, recipient.channel)
-        world.put(Notice(key, alarm.id, recipient.person, recipient.channel, fact.scheduled))
+    _tell(world, f"{alarm.id}/{fact.rung}.{fact.repeat}", alarm.id, fact.told, fact.scheduled)
     told = dict.fromkeys((*alarm.told, *(recipient.person for recipient in fact.told)))
     world.put(replace(_above(alarm, fact, rung), told=tuple(told)))
 
@@ -150,6 +165,22 @@ def _above(alarm: Alarm, fact: Climbed, rung: Rung) -> Alarm:
     # a rung on which there is nobody passes upward at once
     upward = alarm.scheduled(fact.rung + 1) if fact.told else fact.scheduled
     return replace(alarm, rung=fact.rung + 1, repeat=0, next_at=upward)
+
+
+def cleared(world: World, event: Event) -> None:
+    """The all-clear, once."""
+    fact: Cleared = event.fact
+    alarm = world.get(Alarm, fact.alarm)
+    if alarm.ended_at is None or alarm.next_at is None:
+        raise Impossible(f"{alarm.id} owes no all-clear.")
+    _tell(world, f"{alarm.id}/clear", alarm.id, fact.told, alarm.ended_at)
+    world.put(replace(alarm, next_at=None))
+
+
+def informed(world: World, event: Event) -> None:
+    """People are told of an event that is about them."""
+    fact: Informed = event.fact
+    _tell(world, f"E-{fact.event}", fact.event, fact.told, event.at)
 
 
 def attempted(world: World, event: Event) -> None:
@@ -176,5 +207,5 @@ def acknowledged(world: World, event: Event) -> None:
     alarm = world.get(Alarm, fact.alarm)
     if fact.by not in alarm.told:
         raise Impossible(f"{fact.by} was not told of {alarm.id}.")
-    new = Acknowledgement(fact.by, fact.rung, event.at)
-    world.put(replace(alarm, acknowledgements=(*alarm.acknowledgements, new)))
+    known = Acknowledgement(fact.by, fact.rung, event.at)
+    world.put(replace(alarm, acknowledgements=(*alarm.acknowledgements, known)))

@@ -39,6 +39,8 @@ _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.Handed: handoffs.handed,
     facts.Seconded: handoffs.seconded,
     facts.Climbed: alarms.climbed,
+    facts.Cleared: alarms.cleared,
+    facts.Informed: alarms.informed,
     facts.Attempted: alarms.attempted,
     facts.Acknowledged: alarms.acknowledged,
     facts.Opened: incidents.opened,

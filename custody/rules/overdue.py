@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from custody.facts import Audience, Climbed, Fact, Opened, Recipient
+from custody.facts import Audience, Cleared, Climbed, Fact, Opened, Recipient
 from custody.rules.alarms import Alarm
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import Incident, incident_of
@@ -25,6 +25,8 @@ def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
     """
     if alarm.next_at is None:
         return None
+    if alarm.ended_at is not None:
+        return Cleared(alarm.id, tuple(Recipient(name, "email") for name in alarm.told))
     consignment = world.get(Consignment, alarm.consignment)
     presumed = any(rung.presume for rung in alarm.ladder[: alarm.rung])
     if presumed and incident_of(world, consignment.id) is None:

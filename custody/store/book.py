@@ -262,6 +262,9 @@ class Page:
                 [
                     {
                         "notice": n.id,
+                        "person": n.person,
+                        "channel": n.channel,
+                        "message": None,
                         "priority": self._priority(n),
                         "not_before": n.scheduled,
                         "attempts": 0,
@@ -326,8 +329,9 @@ def load_frontier(connection: sa.Connection) -> Frontier:
 class Book:
     """A ledger and its fold, open in this process. Use `custody.store.open` to get one.
 
-    `clock` gives the time, aware; `random(n)` gives n random bytes. Threads and processes may share a
-    book: pages are taken one at a time.
+    `clock` gives the time, aware; `random(n)` gives n random bytes; `pace` is how many seconds of the clock
+    one real second is, 1 but in a demo. Threads and processes may share a book: pages are taken one at a
+    time.
     """
 
     def __init__(
@@ -338,6 +342,7 @@ class Book:
         self.keys = keys
         self.clock = clock
         self.random = random
+        self.pace = 1.0
         self._lock = lock
         self._turn = threading.Lock()
         self._kept: tuple[Frontier, dict[type[Noun], dict[str, Noun]]] | None = None
@@ -354,7 +359,7 @@ class Book:
         NoRoom where the disk is full: nothing was written, and the book stays whole. Untrusted where the
         database fails otherwise while it writes: this process must stop and verify before it goes on.
         """
-        with self._turn, self._locked(), self._writing() as connection:
+        with self._turn, self._locked(), self._connect() as connection:
             try:
                 connection.begin()
                 tail, kept = self._tail(connection)
@@ -385,11 +390,11 @@ class Book:
         with self.read() as connection:
             yield BookWorld(connection, {})
 
-    def write(self, *statements: sa.Executable) -> None:
-        """Changes to what is neither ledger nor its fold: the outbox's leases, drafts, pulses."""
-        with self._turn, self._locked(), self._writing() as connection, connection.begin():
-            for statement in statements:
-                connection.execute(statement)
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction on what is neither ledger nor its fold: the outbox's leases, drafts, pulses."""
+        with self._turn, self._locked(), self._connect() as connection, connection.begin():
+            yield connection
 
     def checkpoint(self) -> str:
         """The newest signed note."""
@@ -413,7 +418,7 @@ class Book:
         finally:
             os.close(descriptor)
 
-    def _writing(self) -> sa.Connection:
+    def _connect(self) -> sa.Connection:
         """A connection whose transactions take the write lock at once, so that the tail cannot move."""
         return self.engine.connect().execution_options(writes=True)
 

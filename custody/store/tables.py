@@ -275,8 +275,8 @@ class NoticeRow(SQLModel, table=True):
     """`custody.rules.alarms.Notice`."""
 
     __tablename__: ClassVar = "notice"
-    id: str = _key(64)
-    alarm: str = Field(index=True)
+    id: str = _key(96)
+    about: str = Field(index=True)
     person: str
     channel: str
     scheduled: datetime = _moment()
@@ -328,10 +328,17 @@ class Private(SQLModel, table=True):
 
 
 class Outbox(SQLModel, table=True):
-    """A notice that no relay has accepted yet. `lease` is held by the process that is sending it."""
+    """A notice that no relay has accepted yet.
+
+    `lease` is until when a process is sending it. `message` is the Message-ID under which it goes, chosen
+    when it is first taken up: sent again after a crash, it bears the same.
+    """
 
     __tablename__: ClassVar = "outbox"
-    notice: str = _key(64)
+    notice: str = _key(96)
+    person: str
+    channel: str
+    message: str | None = Field(default=None, index=True)
     priority: int
     not_before: datetime = _moment(index=True)
     attempts: int

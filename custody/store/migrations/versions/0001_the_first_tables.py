@@ -196,8 +196,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "notice",
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("alarm", sa.String(), nullable=False),
+        sa.Column("id", sa.String(96), nullable=False),
+        sa.Column("about", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("scheduled", Moment(), nullable=True),
@@ -207,7 +207,7 @@ def upgrade() -> None:
         sa.Column("accepted_at", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_notice_alarm", "notice", ["alarm"], unique=False)
+    op.create_index("ix_notice_about", "notice", ["about"], unique=False)
 
     op.create_table(
         "organisation",
@@ -217,13 +217,17 @@ def upgrade() -> None:
     )
     op.create_table(
         "outbox",
-        sa.Column("notice", sa.String(64), nullable=False),
+        sa.Column("notice", sa.String(96), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("message", sa.String(), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("not_before", Moment(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("lease", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("notice"),
     )
+    op.create_index("ix_outbox_message", "outbox", ["message"], unique=False)
     op.create_index("ix_outbox_not_before", "outbox", ["not_before"], unique=False)
 
     op.create_table(

@@ -1,0 +1,123 @@
+"""Sending: a notice is made with the fact that calls for it, sent, and then marked.
+
+Send, then mark. A crash between the two sends the message once more, under the same Message-ID; the other
+way round a crash would lose it, and a lost alarm is what this system is there to prevent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from custody.errors import Undelivered
+from custody.facts import Attempted
+from custody.rules.alarms import Notice
+from custody.rules.notices import Channel, Message, words
+from custody.rules.people import Person
+from custody.rules.world import World
+from custody.store import outbox
+from custody.store.book import Book
+from custody.store.outbox import Parcel
+
+PAUSE_MOST: Final = timedelta(seconds=60)
+"""Between two attempts on one notice; there is no last attempt."""
+
+ROUND_MOST: Final = 0.6 * outbox.LEASE.total_seconds()
+"""Seconds that one round may take: nothing is ever sent under a lease that has run out."""
+
+_private = SQLModel.metadata.tables["private"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one round of sending came to, in messages."""
+
+    accepted: int = 0
+    failed: int = 0
+
+
+def deliver(book: Book, channels: Mapping[str, Channel], site: str) -> Tally:
+    """Takes up what is due, hands it over, and records each outcome. `site` is where people sign in.
+
+    A relay that does not answer ends the round: what was taken up is given back, due again shortly.
+    """
+    accepted = failed = 0
+    began = time.monotonic()
+    parcels = outbox.take(book, book.clock())
+    try:
+        while parcels and time.monotonic() - began < ROUND_MOST:
+            parcel, *parcels = parcels
+            sent = _send(book, channels[parcel.channel], parcel, site)
+            # A crash here, after the relay's 250 and before the mark, sends this one message again.
+            _mark(book, parcel, sent)
+            accepted, failed = accepted + (sent.outcome == "accepted"), failed + (sent.outcome != "accepted")
+            if sent.silent:
+                break
+    finally:
+        _give_back(book, parcels)
+        for channel in channels.values():
+            channel.close()
+    return Tally(accepted, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    outcome: Literal["accepted", "deferred", "refused"]
+    answer: str
+    silent: bool = False
+
+
+def _send(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
+    with book.world() as world:
+        notices = [world.get(Notice, key) for key in parcel.notices]
+        text = words(world, notices, book.clock(), site)
+        address = _address(book, world, parcel.person)
+    if address is None:
+        return _Sent("refused", "the address is not the one that the ledger commits to")
+    try:
+        return _Sent("accepted", channel.send(Message(parcel.message, address, text.subject, text.body)))
+    except Undelivered as problem:
+        return _Sent("refused" if problem.permanent else "deferred", str(problem), silent=problem.silent)
+
+
+def _address(book: Book, world: World, person: str) -> str | None:
+    """The person's address, if it is still the one that the ledger commits to.
+
+    Whoever can write to the database could else send every alarm to themself.
+    """
+    commitment = world.get(Person, person).contact
+    with book.read() as connection:
+        row = connection.execute(sa.select(_private).where(_private.c.commitment == commitment)).first()
+    if row is None or hashlib.sha256(row.salt + row.text.encode()).hexdigest() != commitment:
+        return None
+    return str(row.text)
+
+
+def _mark(book: Book, parcel: Parcel, sent: _Sent) -> None:
+    with book.page("monitor") as page:
+        page.record(
+            Attempted(
+                notices=parcel.notices,
+                outcome=sent.outcome,
+                at=page.now,
+                answer=page.private(sent.answer),
+                message=None if sent.silent else parcel.message,
+            )
+        )
+        if sent.outcome != "accepted":
+            pause = min(timedelta(seconds=2 ** min(parcel.attempts, 6)), PAUSE_MOST)
+            outbox.give_back(page.connection, parcel.notices, page.now + pause)
+
+
+def _give_back(book: Book, parcels: list[Parcel]) -> None:
+    if parcels:
+        with book.writing() as connection:
+            for parcel in parcels:
+                outbox.give_back(connection, parcel.notices, book.clock())

@@ -1,0 +1,22 @@
+"""Signs of life, for the board: when a part of the system last finished its round."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from custody.store import outbox
+from custody.store.book import Book
+
+_pulse = SQLModel.metadata.tables["pulse"]
+
+
+def pulse(book: Book, name: str) -> datetime | None:
+    """Writes down that this part is alive now, and gives when the next notice is due, if any waits."""
+    with book.writing() as connection:
+        changed = connection.execute(sa.update(_pulse).where(_pulse.c.name == name).values(at=book.clock()))
+        if not changed.rowcount:
+            connection.execute(sa.insert(_pulse).values(name=name, at=book.clock()))
+        return outbox.next_due(connection)

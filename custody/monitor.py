@@ -1,0 +1,79 @@
+"""The monitor: what makes silence an alarm.
+
+It goes round and round, and each round is the same: *sweep* (record every rung that is owed by now),
+*deliver* (send what is in the outbox), *pulse* (write down that the round was finished), and now and then
+*beat* (a sign of life to an outside switch which alarms when the signs stop). All it knows is in the book: it
+can be killed anywhere and started again, and any number of processes may run it.
+
+A round that fails is told and tried again; only a book that cannot be trusted ends it, since another process
+and the outside switch then speak.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from custody.acts import alarms, notices, pulses
+from custody.errors import Refusal, Undelivered
+from custody.rules.notices import Channel
+from custody.store.book import Book
+
+TICK: Final = 1.0
+"""Real seconds between two looks at the clock, at most."""
+BEAT_EVERY: Final = timedelta(seconds=60)
+
+log = structlog.get_logger("custody.monitor")
+
+
+@dataclass
+class Monitor:
+    """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute."""
+
+    book: Book
+    channels: Mapping[str, Channel]
+    site: str
+    beat: Callable[[], None] | None = None
+    _beaten: datetime | None = field(default=None, init=False)
+
+    def round(self) -> datetime | None:
+        """One round. When the next is due at the latest; None where nothing is armed."""
+        climbed, due = alarms.climb(self.book)
+        tally = notices.deliver(self.book, self.channels, self.site)
+        waiting = pulses.pulse(self.book, "monitor")
+        if climbed or tally.accepted or tally.failed:
+            log.info("round", climbed=climbed, accepted=tally.accepted, failed=tally.failed)
+        self._beat()
+        return min((moment for moment in (due, waiting) if moment is not None), default=None)
+
+    def run(self, stop: threading.Event) -> None:
+        """Rounds until told to stop."""
+        while not stop.is_set():
+            try:
+                due = self.round()
+            except Refusal as problem:  # a full disk: nothing was written, and the next round may fare better
+                log.exception("round refused", why=str(problem))
+                due = None
+            stop.wait(self._pause(due))
+
+    def _pause(self, due: datetime | None) -> float:
+        if due is None:
+            return TICK
+        real = (due - self.book.clock()).total_seconds() / self.book.pace
+        return min(max(real, 0.01), TICK)
+
+    def _beat(self) -> None:
+        """Only at the end of a round that went well: a monitor that goes round in vain gives no sign."""
+        now = self.book.clock()
+        if self.beat is None or (self._beaten is not None and now - self._beaten < BEAT_EVERY):
+            return
+        try:
+            self.beat()
+            self._beaten = now
+        except Undelivered as problem:
+            log.warning("heartbeat not taken", why=str(problem))

@@ -1,0 +1,148 @@
+"""Which words a person is told.
+
+An alert says what it must and no more: numbers, site codes, how many media, how late, and where to sign in.
+Mail is read over shoulders and forwarded, so there is no name in it, no volser, nothing about what is on the
+media: the functions here are given nothing that they could leak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from custody.facts import Cause
+from custody.rules.alarms import Alarm, Notice
+from custody.rules.consignments import Consignment
+from custody.rules.incidents import incident_of
+from custody.rules.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes to one address. `id` is the Message-ID, the same each time that it is sent."""
+
+    id: str
+    to: str
+    subject: str
+    body: str
+
+
+class Channel(Protocol):
+    """A way to reach a person."""
+
+    def send(self, message: Message) -> str:
+        """Hands the message over and returns the other side's words of acceptance.
+
+        Returning means that the other side has taken responsibility for the message. Anything else raises
+        Undelivered, within a bounded time; an unsure end (the line broke before the answer) raises too, so
+        that the message is sent again under the same id, and is never lost.
+        """
+
+    def close(self) -> None:
+        """Ends what was kept open between messages. Sending after it opens it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A subject of one line, and a text."""
+
+    subject: str
+    body: str
+
+
+_CAUSES: dict[Cause, str] = {
+    "overdue": "has not arrived",
+    "not-picked-up": "has not been picked up",
+    "incomplete": "was handed over with something missing, refused, damaged or extra",
+    "seal": "was handed over with its seal broken or exchanged",
+    "disputed": "has a hand-off that is disputed",
+    "sighted": "is not where it should be: a stranger has found something of it",
+}
+
+
+def words(world: World, notices: list[Notice], now: datetime, site: str) -> Words:
+    """What one person is told by these notices. `site` is the address at which they sign in, no slash."""
+    if len(notices) == 1:
+        return _one(world, notices[0], now, site)
+    lines = [f"- {_line(world, notice, now)}\n  {_link(world, notice, site)}" for notice in notices]
+    count = len(notices)
+    return Words(
+        f"{count} matters need you: {_line(world, notices[0], now)}, and {count - 1} more",
+        f"{count} matters need you at once:\n\n" + "\n".join(lines) + "\n\n" + _HOW,
+    )
+
+
+_HOW = (
+    "Sign in to see it and to acknowledge it. Acknowledging spares you the repeats for an hour; it stops"
+    " nothing else. Only the media's arrival, signed by the receiving site, ends an alarm.\n"
+)
+
+
+def _one(world: World, notice: Notice, now: datetime, site: str) -> Words:
+    line = _line(world, notice, now)
+    link = _link(world, notice, site)
+    if notice.id.startswith("E-"):
+        return Words(
+            line,
+            f"{line}.\n\nIf this was not you, tell IT security now, by telephone: {link}\n",
+        )
+    if "/clear/" in notice.id:
+        return Words(line, f"{line}. Nothing more needs to be done about it.\n\n{link}\n")
+    return Words(line, f"{line}.\n\n{_facts(world, notice, now)}\n{link}\n\n{_HOW}")
+
+
+def _line(world: World, notice: Notice, now: datetime) -> str:
+    if notice.id.startswith("E-"):
+        return "A device was enrolled in your name"
+    alarm, consignment = _of(world, notice)
+    name = f"{consignment.id} ({consignment.from_site} to {consignment.to_site})"
+    if "/clear/" in notice.id:
+        return f"All clear: {name} has arrived complete"
+    if _reminds(notice, alarm):
+        due = "is due for pick-up" if alarm.cause == "not-picked-up" else "is due"
+        return f"Reminder: {name} {due}"
+    late = _late(alarm, now)
+    if incident_of(world, consignment.id) is not None:
+        return f"PRESUMED MISSING: {name}, {len(consignment.media)} media, {late}"
+    return f"ALARM {alarm.id}: {name} {_CAUSES[alarm.cause]}, {late}"
+
+
+def _facts(world: World, notice: Notice, now: datetime) -> str:
+    alarm, consignment = _of(world, notice)
+    incident = incident_of(world, consignment.id)
+    rows = [
+        ("Alarm", alarm.id),
+        ("Consignment", consignment.id),
+        ("From", consignment.from_site),
+        ("To", consignment.to_site),
+        ("Media", str(len(consignment.media))),
+        ("Due", f"{alarm.due:%Y-%m-%d %H:%M} UTC, {_late(alarm, now)}"),
+        *([("Incident", incident.id)] if incident else []),
+    ]
+    return "".join(f"{label + ':':13}{value}\n" for label, value in rows)
+
+
+def _link(world: World, notice: Notice, site: str) -> str:
+    if notice.id.startswith("E-"):
+        return f"{site}/devices"
+    alarm, consignment = _of(world, notice)
+    incident = incident_of(world, consignment.id)
+    return f"{site}/incidents/{incident.id}" if incident else f"{site}/alarms/{alarm.id}"
+
+
+def _of(world: World, notice: Notice) -> tuple[Alarm, Consignment]:
+    alarm = world.get(Alarm, notice.about)
+    return alarm, world.get(Consignment, alarm.consignment)
+
+
+def _reminds(notice: Notice, alarm: Alarm) -> bool:
+    rung = int(notice.id.split("/")[1].partition(".")[0])
+    return alarm.ladder[rung].after < 0
+
+
+def _late(alarm: Alarm, now: datetime) -> str:
+    minutes = (now - alarm.due) // timedelta(minutes=1)
+    if minutes < 0:
+        return f"due in {-minutes} minutes"
+    return f"{minutes} minutes overdue"

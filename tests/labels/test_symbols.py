@@ -1,0 +1,52 @@
+"""No label leaves unread: a code drawn wrong, by whoever's mistake, is never handed out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import qrcode
+from hypothesis import given
+from hypothesis import strategies as st
+from reportlab.graphics.barcode import code39
+
+from labels import symbols
+from labels.sheet import STOCKS, Spine, sheet
+
+ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
+VOLSER = st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=8, max_size=8)
+
+
+@given(st.text(ALPHANUMERIC, min_size=1, max_size=61) | st.integers(1, 61).map(lambda n: "0" * n))
+def test_any_text_that_fits_makes_a_code_of_one_size(text: str) -> None:
+    runs = symbols.qr(text)
+    assert {(0, 0, 7), (22, 0, 7), (0, 28, 7)} <= set(runs)
+    assert all(0 <= x < x + length <= 29 and 0 <= y < 29 and length > 0 for x, y, length in runs)
+
+
+@given(VOLSER)
+def test_any_volser_makes_bars_of_one_width(volser: str) -> None:
+    runs = symbols.code39(volser)
+    ends = [x + length for x, _, length in runs]
+    assert (runs[0][0], ends[-1], len(runs)) == (0, symbols.code39_width(volser), 50)
+    gaps = {x - end for (x, _, _), end in zip(runs[1:], ends, strict=False)}
+    assert gaps == {4, 11} == {length for _, _, length in runs}
+
+
+@pytest.mark.parametrize("module", [(10, 10), (14, 20), (28, 28)])
+def test_one_wrong_module_is_enough_to_stop(module: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    make: Callable[..., None] = qrcode.QRCode.make
+
+    def make_badly(code: Any, **how: Any) -> None:
+        make(code, **how)
+        row, column = module
+        code.modules[row][column] = not code.modules[row][column]
+
+    monkeypatch.setattr(qrcode.QRCode, "make", make_badly)
+    with pytest.raises(symbols.Unread, match=r"does not read back\. Nothing was printed"):
+        symbols.qr("HTTPS://LABELS.EXAMPLE/M/00000000000016JD")
+
+
+def test_bars_that_say_something_else_stop_the_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(code39._patterns, "8", code39._patterns["9"])
+    with pytest.raises(symbols.Unread, match="'ORC001L8' does not read back"):
+        sheet([Spine("ORC001L9"), Spine("ORC001L8")], STOCKS["lto-spine"])
