@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from custody.errors import Backwards, Forged, Refusal, Unreadable
-from custody.facts import Genesis, Received, Statement
-from custody.ledger.bundle import NotAZip
+from custody.facts import Genesis, NewerKind, Received, Statement
+from custody.ledger.bundle import NotAZip, read_folder
 from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.merkle import Frontier, leaf_hash
-from custody.ledger.note import Checkpoint, Note, Policy
+from custody.ledger.note import Checkpoint, Note, Opened, Policy
 from custody.ledger.tiles import WIDTH, hash_tiles, read_entry_bundle
 from custody.rules.handoffs import HandOff
 from custody.rules.history import check_signatures, evolve
@@ -60,7 +60,8 @@ class Report:
     """What the auditor found.
 
     `sound` is the verdict; where it is False, `failed` is the step, `why` the sentence and `entry` the
-    first bad entry, if it is about one. `world` is what the entries up to there tell.
+    first bad entry, if it is about one; `newer` that this program is too old to judge it. `world` is what
+    the entries up to there tell.
     """
 
     policy: str = ""
@@ -75,6 +76,7 @@ class Report:
     failed: int | None = None
     entry: int | None = None
     why: str = ""
+    newer: bool = False
     world: World = field(default_factory=World)
 
     @property
@@ -90,9 +92,12 @@ class _Failed(Exception):  # noqa: N818 - carries a verdict out of a step
 
 
 def verify(
-    bundle: BinaryIO, policy: bytes, *, genesis: str | None = None, pins: Sequence[bytes] = ()
+    bundle: BinaryIO | Path, policy: bytes, *, genesis: str | None = None, pins: Sequence[bytes] = ()
 ) -> Report:
-    """The verdict on a bundle. NotAZip, or Unreadable for the policy; everything else is in the report."""
+    """The verdict on a bundle, or on a folder of tiles.
+
+    NotAZip, or Unreadable for the policy; everything else is in the report.
+    """
     trust = Policy.read(policy)
     report = Report(policy=hashlib.sha256(policy).hexdigest(), genesis_given=genesis is not None)
     try:
@@ -104,16 +109,17 @@ def verify(
 
 
 def _verify(
-    bundle: BinaryIO, trust: Policy, genesis: str | None, pins: Sequence[bytes], report: Report
+    bundle: BinaryIO | Path, trust: Policy, genesis: str | None, pins: Sequence[bytes], report: Report
 ) -> None:
     members = _members(bundle)
     _, note = next(members)
-    checkpoint = _checkpoint(note, trust, report)  # 1
+    opened = _open(note, trust, report)  # 1
+    checkpoint = opened.checkpoint
     entries, tiles = _unpack(members, checkpoint.size)
     frontier = Frontier()
     roots = {0: frontier.root()}
     pinned = [_pin(pin, checkpoint, trust) for pin in pins]
-    history = History(report, checkpoint.origin, genesis)
+    history = History(report, opened, genesis)
     hashes = []
     for index, entry in enumerate(entries):
         leaf = leaf_hash(entry)
@@ -137,9 +143,9 @@ def _verify(
     history.close()
 
 
-def _members(bundle: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def _members(bundle: BinaryIO | Path) -> Iterator[tuple[str, bytes]]:
     """The bundle's members; a departure from its form is a failure of step 2, whose bytes they are."""
-    members = read_bundle(bundle)
+    members = read_folder(bundle) if isinstance(bundle, Path) else read_bundle(bundle)
     while True:
         try:
             member = next(members, None)
@@ -152,13 +158,13 @@ def _members(bundle: BinaryIO) -> Iterator[tuple[str, bytes]]:
         yield member
 
 
-def _checkpoint(note: bytes, trust: Policy, report: Report) -> Checkpoint:
+def _open(note: bytes, trust: Policy, report: Report) -> Opened:
     try:
         opened = trust.open(note)
     except Unreadable as problem:
         raise _Failed(1, str(problem)) from None
     report.size, report.witnesses = opened.checkpoint.size, opened.witnesses
-    return opened.checkpoint
+    return opened
 
 
 def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint:
@@ -167,7 +173,9 @@ def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint:
         note = Note.read(pin)
         old = Checkpoint.read(note.text)
         signed = any(
-            key.name == line.name and key.id == line.key_id and key.verifies(line.signature, note.text)
+            (key.name, key.id) == (line.name, line.key_id)
+            and key.name == old.origin
+            and key.verifies(line.signature, note.text)
             for line in note.signatures
             for key in trust.logs
         )
@@ -210,9 +218,9 @@ class History:
     ends its transaction, so events are held until that comes.
     """
 
-    def __init__(self, report: Report, origin: str, genesis: str | None) -> None:
+    def __init__(self, report: Report, opened: Opened, genesis: str | None) -> None:
         self._report = report
-        self._origin = origin
+        self._opened = opened
         self._genesis = genesis
         self._waiting: list[tuple[int, str, Statement, Envelope]] = []
         self._index = 0
@@ -224,6 +232,9 @@ class History:
         try:
             envelope = Envelope.read(entry)
             statement = Statement.read(envelope.payload)
+        except NewerKind as problem:
+            self._report.newer = True
+            raise _Failed(4, str(problem), index) from None
         except Unreadable as problem:
             raise _Failed(4, str(problem), index) from None
         name = event_id(envelope.payload)
@@ -251,8 +262,8 @@ class History:
         self._report.genesis = name
         if not isinstance(statement.fact, Genesis):
             raise _Failed(5, "The first entry is not a genesis.", 0)
-        if statement.origin != self._origin:
-            raise _Failed(5, "The genesis is of another log than the checkpoint.", 0)
+        if statement.fact.log_key not in self._opened.logs:
+            raise _Failed(5, "The genesis names another log's key than the one that signs the checkpoint.", 0)
         if self._genesis is not None and name != self._genesis:
             raise _Failed(5, "The genesis is not the one whose hash was given: this is another ledger.", 0)
 
@@ -291,10 +302,12 @@ def text(report: Report) -> str:
 
 
 def verdict(report: Report) -> str:
-    """`sound, N entries`, or `tampered, entry K` with the reason."""
+    """`sound, N entries`, or `tampered, entry K` with the reason, or `not judged` by so old a program."""
     if report.sound:
         return f"sound, {report.size:,} entries"
     where = f"entry {report.entry}: " if report.entry is not None else ""
+    if report.newer:
+        return f"not judged, {where}{report.why}"
     held = f" Entries 0 to {report.entry - 1} hold." if report.entry else ""
     return f"tampered, {where}{report.why}{held}"
 
@@ -344,7 +357,7 @@ def _disputes(report: Report) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. 0: sound. 1: anything wrong with the evidence. 2: not a zip, or no policy."""
     parser = argparse.ArgumentParser("custody.audit", description="Judges a whole ledger from its bundle.")
-    parser.add_argument("bundle", type=Path, help="bundle.zip")
+    parser.add_argument("bundle", type=Path, help="bundle.zip, or a folder of tiles")
     parser.add_argument("--policy", type=Path, required=True, help="whose signatures are believed")
     parser.add_argument("--genesis", help="hash of the first event, as given on paper")
     parser.add_argument("--pin", type=Path, action="append", default=[], help="an older checkpoint")
@@ -352,8 +365,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         policy = chosen.policy.read_bytes()
         pins = [pin.read_bytes() for pin in chosen.pin]
-        with chosen.bundle.open("rb") as bundle:
-            report = verify(bundle, policy, genesis=chosen.genesis, pins=pins)
+        if chosen.bundle.is_dir():
+            report = verify(chosen.bundle, policy, genesis=chosen.genesis, pins=pins)
+        else:
+            with chosen.bundle.open("rb") as bundle:
+                report = verify(bundle, policy, genesis=chosen.genesis, pins=pins)
     except (OSError, Unreadable) as problem:
         print(problem, file=sys.stderr)
         return 2

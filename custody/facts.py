@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from custody.errors import Unreadable
-from custody.strict import Most, Text, Whole, json_bytes, read_json, record
+from custody.strict import Most, Text, Whole, json_bytes, read_json, record, time_text
 
 # ---------------------------------------------------------------------------------------- the values
 
@@ -40,15 +40,24 @@ Hash = Annotated[str, Text(r"[0-9a-f]{64}", "a SHA-256 in 64 hexadecimal digits"
 Seen = Annotated[
     str, Text(r"[1-9][0-9]{0,14} [A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", "a tree's size and root")
 ]
-Spki = Annotated[str, Text(r"[A-Za-z0-9+/]{120,124}={0,2}", "a P-256 public key (SPKI) in base64")]
-Vkey = Annotated[str, Text(r"[^\s+]{1,100}\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{40,60}", "a verifier key (vkey)")]
+Spki = Annotated[
+    str,
+    Text(
+        r"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{85}[AQgw]==",
+        "a P-256 public key (SPKI) in base64",
+    ),
+]
+Vkey = Annotated[
+    str,
+    Text(r"[a-z0-9./-]{1,100}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", "a log's verifier key (vkey)"),
+]
 Origin = Annotated[
     str, Text(r"[a-z0-9](?:[a-z0-9./-]{0,98}[a-z0-9])?", "a log's name such as custody.example/log")
 ]
 Volser = Annotated[str, Text(r"[A-Z0-9]{4,16}", "a volume serial: capitals and digits")]
 Form = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9 .-]{0,23}", "a kind of medium such as LTO-8")]
-Zone = Annotated[str, Text(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", "a time zone such as Asia/Hong_Kong")]
-MessageId = Annotated[str, Text(r"<[a-z0-9.@-]{3,120}>", "a Message-ID")]
+Zone = Annotated[str, Text(r"[A-Za-z0-9_+/-]{1,40}", "a time zone such as Asia/Hong_Kong")]
+MessageId = Annotated[str, Text(r"<[0-9a-f]{32}@[a-z0-9.-]{1,100}>", "a Message-ID of ours")]
 NoticeKey = Annotated[
     str,
     Text(
@@ -60,6 +69,8 @@ NoticeKey = Annotated[
 Minutes = Annotated[int, Whole(1, 100_000)]
 People = Annotated[int, Whole(0, 10_000_000_000)]
 Line = Annotated[int, Whole(1, 1000)]
+EVENTS_MOST: Final = 300
+"""Events in one transaction: its `received` fact names each of them, and fits an envelope."""
 MANIFEST_MOST: Final = 1000
 """Media in one manifest: what one 32 KiB envelope holds. More travel as several consignments."""
 
@@ -85,7 +96,7 @@ Audience = Literal[
     "it-security",
     "head",
 ]
-Channel = Literal["email"]
+Channel = Annotated[str, Text(r"[a-z]{2,16}", "a channel such as email")]
 Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "sighted"]
 Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
 
@@ -126,7 +137,7 @@ class Genesis(Fact):
     founder: PersonId
     founder_key: Spki
     contact: Hash
-    relaxed: Annotated[tuple[Relaxation, ...], Most(8)] = ()
+    relaxed: Annotated[tuple[Relaxation, ...], Most(8, ascending=True)] = ()
 
     def introduces(self) -> tuple[str, ...]:
         """The server's key and the founder's."""
@@ -142,9 +153,9 @@ class Received(Fact):
 
     kind: ClassVar = "received"
     signed: ClassVar = Signed.SERVER
-    events: Annotated[tuple[Hash, ...], Most(400)]
+    events: Annotated[tuple[Hash, ...], Most(EVENTS_MOST)]
     at: datetime
-    how: Literal["console", "web", "scanner", "monitor", "import", "demo"]
+    how: Annotated[str, Text(r"[a-z]{2,16}", "a door such as web, scanner, console or monitor")]
 
 
 # -------------------------------------------------------------------------------- people and devices
@@ -158,7 +169,7 @@ class Grant:
     site: Code | None = None
 
 
-Grants = Annotated[tuple[Grant, ...], Most(16)]
+Grants = Annotated[tuple[Grant, ...], Most(16, least=0, ascending=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +196,13 @@ class OrganisationAdmitted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Invited(Fact):
-    """A person, by number, with the first roles. `contact` commits to the address that alerts go to."""
+    """A person, by number, with the first roles. `contact` commits to the address that alerts go to.
+
+    An administrator signs it: a server that could make people and roles by itself could make a receiver.
+    """
 
     kind: ClassVar = "invited"
-    signed: ClassVar = Signed.SERVER
-    by: PersonId
+    signed: ClassVar = Signed.PERSON
     person: PersonId
     organisation: Code
     grants: Grants
@@ -201,8 +214,7 @@ class Granted(Fact):
     """All the roles that a person has from now on. None left: the person has gone."""
 
     kind: ClassVar = "granted"
-    signed: ClassVar = Signed.SERVER
-    by: PersonId
+    signed: ClassVar = Signed.PERSON
     person: PersonId
     grants: Grants
 
@@ -255,7 +267,7 @@ class Rung:
     """
 
     after: Annotated[int, Whole(-1440, 100_000)]
-    who: Annotated[tuple[Audience, ...], Most(8)]
+    who: Annotated[tuple[Audience, ...], Most(8, ascending=True)]
     repeat: Annotated[int, Whole(0, 1440)] = 0
     presume: bool = False
 
@@ -312,7 +324,7 @@ class Described(Fact):
     by: PersonId
     data_set: Code
     title: Hash
-    media: Annotated[tuple[Id, ...], Most(MANIFEST_MOST)]
+    media: Annotated[tuple[Id, ...], Most(MANIFEST_MOST, ascending=True)]
     people_least: People | None = None
     people_most: People | None = None
     other_copies: Literal["yes", "no", "unknown"] = "unknown"
@@ -325,7 +337,7 @@ class Labelled(Fact):
     kind: ClassVar = "labelled"
     signed: ClassVar = Signed.SERVER
     by: PersonId
-    items: Annotated[tuple[Id, ...], Most(MANIFEST_MOST)]
+    items: Annotated[tuple[Id, ...], Most(MANIFEST_MOST, ascending=True)]
     stock: Annotated[str, Text(r"[a-z0-9-]{1,24}", "a stock's name")]
     reason: Hash | None = None
 
@@ -361,6 +373,16 @@ class Requested(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn(Fact):
+    """A request is taken back before anybody approved it; its media are free again."""
+
+    kind: ClassVar = "withdrawn"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    consignment: ConsignmentId
+
+
+@dataclass(frozen=True, slots=True)
 class Approved(Fact):
     """A manager approves a manifest. The transit and the ladder are frozen onto it by standing here."""
 
@@ -384,7 +406,7 @@ class Party:
     seen: Seen
 
 
-Lines = Annotated[tuple[Line, ...], Most(MANIFEST_MOST)]
+Lines = Annotated[tuple[Line, ...], Most(MANIFEST_MOST, ascending=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +416,8 @@ class Handed(Fact):
     It names the manifest as its subject and then differences only, by line number, so that its size
     does not depend on how many media travel. `previous` is the consignment's hand-off before this one,
     for the first the approval. `read` says what was scanned: each medium's own code, or the case's and
-    the seal's. `at` is the device's clock: evidence beside the time of receipt, and never in its place.
+    the seal's; `seal` how the seal was found (`none`: there is none), and `seal_read` which one was seen.
+    When it was `made` is the device's word: evidence beside the time of receipt, and never in its place.
     """
 
     kind: ClassVar = "handed"
@@ -405,12 +428,12 @@ class Handed(Fact):
     previous: Hash
     site: Code
     read: Literal["media", "case"]
-    at: datetime
-    seal: Literal["intact", "broken", "different", "none"] = "intact"
+    seal: Literal["none", "intact", "broken", "different"] = "none"
+    seal_read: Id | None = None
     missing: Lines = ()
     refused: Lines = ()
     damaged: Lines = ()
-    extra: Annotated[tuple[Id, ...], Most(20)] = ()
+    extra: Annotated[tuple[Id, ...], Most(20, ascending=True)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,9 +470,9 @@ class Climbed(Fact):
     cause: Cause
     consignment: ConsignmentId
     rung: Annotated[int, Whole(0, 11)]
-    repeat: Annotated[int, Whole(0, 10_000_000)]
+    repeat: Annotated[int, Whole(0, 100_000)]
     scheduled: datetime
-    told: Annotated[tuple[Recipient, ...], Most(200)]
+    told: Annotated[tuple[Recipient, ...], Most(200, least=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +482,7 @@ class Cleared(Fact):
     kind: ClassVar = "cleared"
     signed: ClassVar = Signed.SERVER
     alarm: AlarmId
-    told: Annotated[tuple[Recipient, ...], Most(200)]
+    told: Annotated[tuple[Recipient, ...], Most(200, least=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +492,7 @@ class Informed(Fact):
     kind: ClassVar = "informed"
     signed: ClassVar = Signed.SERVER
     event: Hash
-    told: Annotated[tuple[Recipient, ...], Most(200)]
+    told: Annotated[tuple[Recipient, ...], Most(200, least=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,6 +573,7 @@ KINDS: Final[dict[str, type[Fact]]] = {
         Labelled,
         Packed,
         Requested,
+        Withdrawn,
         Approved,
         Handed,
         Seconded,
@@ -589,47 +613,74 @@ class Subject:
         return cls("log", hashlib.sha256(vkey.encode()).hexdigest())
 
 
+class NewerKind(Unreadable):
+    """A kind, or a version of one, that this program does not know: it takes a newer one to judge it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A fact, the log that it is meant for, and the event that it is about."""
+    """A fact, with what every statement says: for which log, when it was made, about which event.
+
+    `made` is the maker's clock, so that the same act done again later is another event. `seen` is the size
+    and root of the newest checkpoint that the signing device verified; it stands in what one person signs
+    and in enrolments. (A hand-off has one for each party, and the server's facts have none.)
+    """
 
     origin: Origin
+    made: datetime
     about: Subject
     fact: Fact
+    seen: Seen | None = None
 
     def payload(self) -> bytes:
         """The bytes to be signed: an in-toto Statement v1 in its one spelling."""
+        head = {"origin": self.origin, "made": time_text(self.made)}
+        if self.seen is not None:
+            head["seen"] = self.seen
         return json_bytes(
             {
                 "_type": STATEMENT_TYPE,
                 "subject": [{"name": self.about.name, "digest": {"sha256": self.about.sha256}}],
                 "predicateType": f"{PREDICATE}{self.fact.kind}/v1",
-                "predicate": {"origin": self.origin, **record(type(self.fact)).write(self.fact)},
+                "predicate": head | record(type(self.fact)).write(self.fact),
             }
         )
 
     @classmethod
     def read(cls, payload: bytes) -> Statement:
-        """What these bytes state, or Unreadable; accepts exactly what `payload` writes."""
+        """What these bytes state, or Unreadable; accepts exactly what `payload` writes.
+
+        NewerKind where the statement is one of ours, but of a kind or version that is not known here.
+        """
         value = read_json(payload)
         try:
             (subject,) = value["subject"]
             about = _ABOUT.read({"name": subject["name"], "sha256": subject["digest"]["sha256"]})
-            kind = KINDS[value["predicateType"].removeprefix(PREDICATE).removesuffix("/v1")]
+            kind = _kind(value["predicateType"])
             predicate = dict(value["predicate"])
-            origin = _ORIGIN.read({"origin": predicate.pop("origin")}).origin
+            head = _HEAD.read({name: predicate.pop(name) for name in _HEAD_MEMBERS if name in predicate})
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise Unreadable("This is not a statement of a kind known here.") from problem
-        statement = cls(origin, about, record(kind).read(predicate))
+        statement = cls(head.origin, head.made, about, record(kind).read(predicate), head.seen)
         if statement.payload() != payload:
             raise Unreadable("This statement is not in the one spelling that its meaning has.")
         return statement
 
 
+def _kind(predicate_type: str) -> type[Fact]:
+    name, _, version = predicate_type.removeprefix(PREDICATE).partition("/")
+    if predicate_type.startswith(PREDICATE) and (name not in KINDS or version != "v1"):
+        raise NewerKind(f"{name}/{version} is not known to this version of the program: use a newer one.")
+    return KINDS[name]
+
+
 @dataclass(frozen=True, slots=True)
-class _OriginOnly:
+class _Head:
     origin: Origin
+    made: datetime
+    seen: Seen | None = None
 
 
+_HEAD_MEMBERS: Final = ("origin", "made", "seen")
 _ABOUT: Any = record(Subject)
-_ORIGIN: Any = record(_OriginOnly)
+_HEAD: Any = record(_Head)

@@ -31,6 +31,7 @@ def _like(annotated: Any) -> AfterValidator:
 
 
 _BLANKS = StringConstraints(strip_whitespace=True, max_length=200)
+Origin = Annotated[str, _BLANKS, _like(facts.Origin)]
 Code = Annotated[str, _BLANKS, _like(facts.Code)]
 Id = Annotated[str, _BLANKS, _like(facts.Id)]
 Zone = Annotated[str, _BLANKS, _like(facts.Zone)]
@@ -53,6 +54,19 @@ class Order(BaseModel):
     """What all forms share."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Contact(Order):
+    """Who somebody is outside the ledger."""
+
+    name: Name
+    address: Address
+
+
+class Founder(Contact):
+    """The first administrator, and the log's name for ever."""
+
+    origin: Origin
 
 
 class OpenSite(Order):
@@ -80,11 +94,9 @@ class Grant(Order):
         return facts.Grant(self.role, self.site)
 
 
-class Invite(Order):
+class Invite(Contact):
     """A new person. The name and the address stay outside the ledger."""
 
-    name: Name
-    address: Address
     organisation: Code
     grants: Annotated[tuple[Grant, ...], AfterValidator(lambda grants: _some(grants, 16))]
 

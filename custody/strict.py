@@ -5,7 +5,8 @@ one can be shown beside the other. So each text form here has a reader that acce
 writer writes, and nothing else:
 
 - base64: RFC 4648 section 4, padded, the unused trailing bits zero;
-- times: UTC with milliseconds, `2026-11-21T10:00:00.000Z`, what JavaScript's `toISOString` gives;
+- times: UTC with milliseconds, `2026-11-21T10:00:00.000Z`, what JavaScript's `toISOString` gives, in the
+  years 2000 to 2099;
 - JSON: compact, ASCII, no duplicate member, no fraction, members in the order of the class that they
   belong to, a member that has its default left out.
 
@@ -62,10 +63,12 @@ def base64text(data: bytes) -> str:
 def time_text(moment: datetime) -> str:
     """`2026-11-21T10:00:00.000Z`. The moment is aware; what is finer than a millisecond is cut off."""
     utc = moment.astimezone(UTC)
+    if not 2000 <= utc.year < 2100:
+        raise Unreadable(f"The year {utc.year} is not one of 2000 to 2099: look at the clock.")
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
 
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ", re.ASCII)
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ", re.ASCII)
 
 
 def read_time(text: str) -> datetime:
@@ -133,9 +136,15 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Most:
-    """Annotates a tuple: at most so many, no two alike."""
+    """Annotates a tuple: at most so many, at least `least`, no two alike.
+
+    A tuple that stands for a set is `ascending`: numbers by value, texts by code point, records by their
+    JSON, so that one set has one spelling.
+    """
 
     count: int
+    least: int = 1
+    ascending: bool = False
 
 
 class Record(Generic[T]):
@@ -230,7 +239,7 @@ def _annotated(hint: Any, rule: Text | Whole | Most) -> tuple[Reader, Writer]:
         return _text(rule), _same
     if isinstance(rule, Whole):
         return _whole_number(rule), _same
-    return _sequence(get_args(hint)[0], rule.count)
+    return _sequence(get_args(hint)[0], rule)
 
 
 def _text(rule: Text) -> Reader:
@@ -262,18 +271,26 @@ def _choice(choices: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _sequence(hint: Any, most: int | None) -> tuple[Reader, Writer]:
+def _sequence(hint: Any, rule: Most | None) -> tuple[Reader, Writer]:
     read_one, write_one = codec(hint)
 
     def read(value: Any) -> tuple[Any, ...]:
         if type(value) is not list:
             raise Unreadable("a JSON array stands here.")
         items = tuple([read_one(item) for item in value])
-        if most is not None and (len(items) > most or len(set(items)) != len(items)):
-            raise Unreadable(f"at most {most} stand here, each once.")
+        if rule is None:
+            return items
+        if not rule.least <= len(items) <= rule.count or len(set(items)) != len(items):
+            raise Unreadable(f"from {rule.least} to {rule.count} stand here, each once.")
+        if rule.ascending and value != sorted(value, key=_rank):
+            raise Unreadable("these stand in ascending order.")
         return items
 
     return read, lambda value: [write_one(item) for item in value]
+
+
+def _rank(value: Any) -> Any:
+    return json_bytes(value) if isinstance(value, dict) else value
 
 
 def _reads_time(value: Any) -> datetime:

@@ -116,7 +116,9 @@ class World:
         order = orders.Invite(
             name=name, address=f"{name}@home.test", organisation=organisation, grants=grants
         )
-        self.ids[name] = people.invite(self.book, "P-1", order)
+        fact = people.invitation(self.book, order)
+        self.sign("ada", fact)
+        self.ids[name] = fact.person
         return self.ids[name]
 
     def enrol(self, name: str, confirmer: str, key: SigningKey | None = None) -> SigningKey:
@@ -179,7 +181,6 @@ class World:
                 giver=self.party(giver),
                 taker=self.party(taker),
                 site=site,
-                device_at=self.at,
                 **read,
             )
         return signing.statement(self.book, fact, about)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from custody import orders
 from custody.errors import Conflict
-from custody.facts import Approved, Handed, Packed, Party, Requested, Routed
+from custody.facts import Approved, Handed, Packed, Party, Requested, Routed, Withdrawn
 from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.people import Organisation, require
 from custody.rules.world import World
@@ -30,6 +28,14 @@ def request(book: Book, by: str, order: orders.Request, *, how: str = "web") -> 
         return name
 
 
+def withdraw(book: Book, by: str, name: str, *, how: str = "web") -> None:
+    """Takes a request back that nobody has approved; its media are free again."""
+    with book.page(how) as page:
+        consignment = page.world.get(Consignment, name)
+        require(page.world, by, "request a consignment", site=consignment.from_site)
+        page.record(Withdrawn(by, name))
+
+
 def route(order: orders.SetRoute) -> Routed:
     """The route, with the default ladder, for a senior manager to sign."""
     return Routed(order.route, order.origin_site, order.destination, order.transit, DEFAULT_LADDER)
@@ -49,7 +55,7 @@ def approval(world: World, name: str) -> tuple[Approved, str]:
 
 
 def hand_off(
-    world: World, name: str, *, giver: Party, taker: Party, site: str, device_at: datetime, **seen: object
+    world: World, name: str, *, giver: Party, taker: Party, site: str, **seen: object
 ) -> tuple[Handed, str]:
     """The next hand-off of a consignment, for the taker and then the giver to sign; and what it is about.
 
@@ -65,7 +71,6 @@ def hand_off(
         taker=taker,
         previous=consignment.head,
         site=site,
-        at=device_at,
         **{"read": "media", **seen},  # type: ignore[arg-type]  # members of Handed, judged when it is read
     )
     return fact, consignment.manifest

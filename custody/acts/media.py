@@ -108,7 +108,7 @@ def labelled(
         require(page.world, by, "print labels")
         check_reprint(page.world, items, reason)
         commitment = page.private(reason) if reason else None
-        page.record(Labelled(by, tuple(items), stock, commitment))
+        page.record(Labelled(by, tuple(sorted(items)), stock, commitment))
 
 
 def _register(
@@ -166,7 +166,7 @@ def _describe(page: Page, by: str, inventory: Sequence[Row], found: dict[str, st
                 by=by,
                 data_set=name,
                 title=page.private(first.title),
-                media=tuple(dict.fromkeys(found[row.volser] for row in rows)),
+                media=tuple(sorted({found[row.volser] for row in rows})),
                 people_least=least,
                 people_most=most,
                 other_copies=_COPIES[first.copies],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from custody import orders
-from custody.errors import Conflict, Forbidden
+from custody.errors import Conflict
 from custody.facts import (
+    Grant,
     Granted,
     Invited,
     OrganisationAdmitted,
@@ -15,6 +16,7 @@ from custody.facts import (
 )
 from custody.rules.people import Device, Organisation, Person, Site, check_roles, require
 from custody.store.book import Book
+from custody.strict import json_bytes, record
 
 
 def open_site(book: Book, by: str, order: orders.OpenSite, *, how: str = "web") -> None:
@@ -35,30 +37,27 @@ def admit_organisation(book: Book, by: str, order: orders.AdmitOrganisation, *, 
         page.record(OrganisationAdmitted(by, order.organisation, order.until))
 
 
-def invite(book: Book, by: str, order: orders.Invite, *, how: str = "web") -> str:
-    """A new person's number. The account and the link that goes with it are `custody.store.accounts`'."""
-    with book.page(how) as page:
-        require(page.world, by, "invite a person")
-        grants = tuple(grant.fact() for grant in order.grants)
-        check_roles(page.world, grants)
-        page.world.get(Organisation, order.organisation)
-        person = f"P-{page.world.next_number(Person)}"
-        page.record(Invited(by, person, order.organisation, grants, page.private(order.address)))
-        return person
+def invitation(book: Book, order: orders.Invite) -> Invited:
+    """The invitation of a new person with the next number, for an administrator to sign.
+
+    The address goes where it can be erased. The account and its one-time link are `custody.store.accounts`'.
+    """
+    grants = tuple(sorted((grant.fact() for grant in order.grants), key=_as_written))
+    with book.world() as world:
+        check_roles(world, grants)
+        world.get(Organisation, order.organisation)
+        person = f"P-{world.next_number(Person)}"
+    with book.page("web") as page:
+        return Invited(person, order.organisation, grants, page.private(order.address))
 
 
-def change_roles(
-    book: Book, by: str, person: str, grants: tuple[orders.Grant, ...], *, how: str = "web"
-) -> None:
-    """All the roles that the person has from now on. Nobody changes their own."""
-    with book.page(how) as page:
-        require(page.world, by, "change a person's roles")
-        if by == person:
-            raise Forbidden("Nobody changes their own roles. Ask another administrator.")
-        new = tuple(grant.fact() for grant in grants)
-        check_roles(page.world, new)
-        page.world.get(Person, person)
-        page.record(Granted(by, person, new))
+def roles(person: str, grants: tuple[orders.Grant, ...]) -> Granted:
+    """All the roles that the person has from now on, for an administrator to sign."""
+    return Granted(person, tuple(sorted((grant.fact() for grant in grants), key=_as_written)))
+
+
+def _as_written(grant: Grant) -> bytes:
+    return json_bytes(record(Grant).write(grant))
 
 
 def revoke(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -25,8 +26,10 @@ from custody.facts import (
     Decided,
     Enrolled,
     Fact,
+    Granted,
     Handed,
     Informed,
+    Invited,
     Packed,
     Recipient,
     Routed,
@@ -38,11 +41,15 @@ from custody.facts import (
 )
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import one_spelling, public_key
+from custody.ledger.note import Checkpoint, Note
 from custody.rules import consignments
 from custody.rules.consignments import Consignment, Route
-from custody.rules.people import Device, Person, require
+from custody.rules.people import Device, Person, check_roles, require
 from custody.rules.world import World
-from custody.store.book import Book, Page
+from custody.store.book import Book, Page, newest_note
+
+KEPT_FOR: Final = timedelta(hours=24)
+"""For so long a statement may wait for its signatures."""
 
 _draft = SQLModel.metadata.tables["draft"]
 
@@ -59,10 +66,18 @@ class Outcome:
     waits_for: str | None = None
 
 
-def statement(book: Book, fact: Fact, about: str | None = None) -> bytes:
-    """The payload to be signed: this fact, about this event (the genesis, where none is named)."""
+def statement(book: Book, fact: Fact, about: str | None = None, made: datetime | None = None) -> bytes:
+    """The payload to be signed: this fact, about this event (the genesis, where none is named).
+
+    `made` is the signing device's clock; the server's stands in where the device does not say.
+    """
+    with book.read() as connection:
+        note = Note.read(newest_note(connection).encode())
     with book.world() as world:
-        return Statement(book.origin, Subject("event", about or world.log.genesis), fact).payload()
+        subject = Subject("event", about or world.log.genesis)
+    one = fact.signed is Signed.PERSON or isinstance(fact, Enrolled)
+    seen = Checkpoint.read(note.text).seen if one else None
+    return Statement(book.origin, made or book.clock(), subject, fact, seen).payload()
 
 
 def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how: str = "web") -> Outcome:
@@ -73,6 +88,10 @@ def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how
     """
     read = Statement.read(payload)
     with book.page(how) as page:
+        if read.made < page.now - KEPT_FOR:
+            raise Conflict(
+                "This was written more than a day ago. Load the page again, and sign what it says now."
+            )
         spki = _key_of(page, read.fact, by, key)
         mine = Signature(key, one_spelling(signature))
         if not public_key(spki).verifies(mine.der, pae(payload)):
@@ -213,6 +232,16 @@ def _hand(world: World, fact: Handed, by: str, _: Page) -> None:
         raise Conflict(f"{consignment.id} has moved on since this was written. Begin the hand-off anew.")
 
 
+def _invite(world: World, fact: Invited, by: str, _: Page) -> None:
+    require(world, by, "invite a person")
+    check_roles(world, fact.grants)
+
+
+def _grant(world: World, fact: Granted, by: str, _: Page) -> None:
+    require(world, by, "change a person's roles")
+    check_roles(world, fact.grants)
+
+
 def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:
     require(world, by, "set a route")
     known = world.find(Route, fact.route)
@@ -223,7 +252,9 @@ def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:
 _PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, str, Page], Any]]] = {
     Approved: _approve,
     Enrolled: _enrol,
+    Granted: _grant,
     Handed: _hand,
+    Invited: _invite,
     Packed: lambda world, fact, by, _page: require(world, by, "pack a case", site=fact.site),
     Routed: _set_route,
     Seconded: lambda world, _fact, by, _page: require(world, by, "stand by a receipt"),

@@ -6,8 +6,8 @@ checkpoint, hash tiles, entry bundles, with every optional field zero or absent,
 determine the file: a reader writes the headers again and compares. A flipped byte anywhere, a byte between
 members, a comment, a second spelling of a name: all are refused.
 
-Limits, since there is no ZIP64 here: 65,535 members and 4 GiB, which is about 8 million entries. A longer
-ledger is audited from its tiles' folder.
+Limits, since there is no ZIP64 here: 65,535 members and 4 GiB, which is about 3 million entries. A longer
+ledger is audited from the folder of its tiles (`read_folder`), which has the same files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from custody.errors import Unreadable
@@ -77,9 +78,11 @@ def write(out: BinaryIO, members: Iterable[tuple[str, bytes]]) -> None:
         out.write(header)
         out.write(data)
         offset += len(header) + len(data)
+        if len(central) > MEMBERS_MOST or offset + 100 * len(central) > BYTES_MOST:
+            raise Unreadable(
+                "This ledger is too long for one bundle. Export its tiles, and audit their folder."
+            )
     directory = b"".join(central)
-    if len(central) > MEMBERS_MOST or offset + len(directory) > BYTES_MOST:
-        raise Unreadable("This ledger is too long for one bundle: export its tiles and audit their folder.")
     out.write(directory + _end(len(central), len(directory), offset))
 
 
@@ -99,6 +102,22 @@ def read(source: BinaryIO) -> Iterator[tuple[str, bytes]]:
     for path in paths(size):
         yield path, reader.member(path)
     reader.end()
+
+
+def read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The same from a folder of tiles. Unreadable where a file is missing, or one is there too many."""
+    try:
+        note = (folder / "checkpoint").read_bytes()
+        yield "checkpoint", note
+        wanted = ["checkpoint", *paths(Checkpoint.read(Note.read(note).text).size)]
+        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+        if found != set(wanted):
+            odd = sorted(found ^ set(wanted))[0]
+            raise Unreadable(f"{odd} is missing from the folder, or does not belong there.")
+        for path in wanted[1:]:
+            yield path, (folder / path).read_bytes()
+    except OSError as problem:
+        raise Unreadable(f"{problem.filename}: {problem.strerror}.") from problem
 
 
 def _is_a_zip(source: BinaryIO) -> None:

@@ -8,10 +8,12 @@ statement signed again is the same event. The envelope's bytes are the leaf of t
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 from custody.errors import Unreadable
+from custody.ledger.keys import one_spelling
 from custody.strict import base64text, json_bytes, read_json, unbase64
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -66,10 +68,20 @@ class Envelope:
         try:
             envelope = cls(
                 unbase64(value["payload"]),
-                tuple([Signature(s["keyid"], unbase64(s["sig"])) for s in value["signatures"]]),
+                tuple([_signature(s["keyid"], s["sig"]) for s in value["signatures"]]),
             )
         except (KeyError, TypeError) as problem:
             raise Unreadable("This is not a DSSE envelope.") from problem
         if not 1 <= len(envelope.signatures) <= SIGNATURES_MOST or envelope.leaf() != leaf:
             raise Unreadable("This envelope is not in the one spelling that it has.")
         return envelope
+
+
+_KEY_ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def _signature(key: str, encoded: str) -> Signature:
+    der = unbase64(encoded)
+    if not _KEY_ID.fullmatch(key) or one_spelling(der) != der:
+        raise Unreadable("A signature is DER with the lower s, and its keyid 64 hexadecimal digits.")
+    return Signature(key, der)

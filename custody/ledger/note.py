@@ -192,9 +192,10 @@ Satisfied = Callable[[frozenset[str]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A checkpoint whose signatures hold, and the names (in the policy) of the witnesses under it."""
+    """A checkpoint whose signatures hold, the logs' vkeys that signed it, and the witnesses' names."""
 
     checkpoint: Checkpoint
+    logs: tuple[str, ...]
     witnesses: tuple[str, ...]
 
 
@@ -215,30 +216,33 @@ class Policy:
     def open(self, data: bytes) -> Opened:
         """The checkpoint of a signed note that this policy believes, or Unreadable saying why not.
 
-        Stricter than signed-note on one point: a signature line of a key that the policy does not
-        name is refused, not ignored, since here every byte of the evidence must mean something.
+        Stricter than signed-note: a signature line of a key that the policy does not name is refused, not
+        ignored, and the lines stand in the policy's order, logs first. Here every byte of the evidence
+        must mean something, and one log must have one bundle.
         """
         note = Note.read(data)
         checkpoint = Checkpoint.read(note.text)
-        known: dict[tuple[str, bytes], tuple[str | None, VerifierKey]]
-        known = {(key.name, key.id): (None, key) for key in self.logs}
-        known |= {(key.name, key.id): (name, key) for name, key in self.witnesses}
-        signed_by = []
+        waiting: list[tuple[str | None, VerifierKey]]
+        waiting = [(None, key) for key in self.logs] + [(name, key) for name, key in self.witnesses]
+        signed: list[tuple[str | None, VerifierKey]] = []
         for line in note.signatures:
-            if (line.name, line.key_id) not in known:
+            while waiting and (waiting[0][1].name, waiting[0][1].id) != (line.name, line.key_id):
+                waiting.pop(0)
+            if not waiting:
                 raise Unreadable(
-                    f"The checkpoint has a signature of {line.name}, whom the policy does not name."
+                    f"The checkpoint's signature of {line.name} is of nobody whom the policy names, or out of order."
                 )
-            name, key = known.pop((line.name, line.key_id))
+            name, key = waiting.pop(0)
             if not key.verifies(line.signature, note.text):
                 raise Unreadable(f"The checkpoint's signature of {line.name} does not hold.")
-            signed_by.append((name, key))
-        if not any(name is None and key.name == checkpoint.origin for name, key in signed_by):
+            signed.append((name, key))
+        logs = tuple(str(key) for name, key in signed if name is None and key.name == checkpoint.origin)
+        if not logs:
             raise Unreadable("The checkpoint is not signed by a log that the policy names.")
-        witnesses = tuple(name for name, _ in signed_by if name is not None)
+        witnesses = tuple(name for name, _ in signed if name is not None)
         if not self.satisfied(frozenset(witnesses)):
             raise Unreadable(f"The checkpoint lacks the witnesses that the policy wants ({self.quorum}).")
-        return Opened(checkpoint, witnesses)
+        return Opened(checkpoint, logs, witnesses)
 
 
 class _PolicyReader:

@@ -2,7 +2,7 @@
 
 Its life, with the fact that makes each step:
 
-    requested     `requested`: the manifest stands. Nothing may leave yet.
+    requested     `requested`: the manifest stands. Nothing may leave yet. (`withdrawn` takes it back.)
     approved      `approved`, signed by a manager other than the requester. The deadlines and the ladder
                   are frozen, and the alarm is armed: from here on silence is the alarm.
     travelling    `handed` from the sending site to a courier of the carrier; then from courier to courier.
@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from custody.errors import Conflict, Impossible
-from custody.facts import Approved, Cause, Ladder, Requested, Routed, Rung, Sighted
+from custody.facts import Approved, Cause, Ladder, Requested, Routed, Rung, Sighted, Withdrawn
 from custody.rules import alarms
 from custody.rules.alarms import Alarm
 from custody.rules.cases import Packing
@@ -34,8 +34,8 @@ PICK_UP_GRACE: Final = timedelta(minutes=15)
 
 DEFAULT_LADDER: Final[Ladder] = (
     Rung(after=-15, who=("carrier", "receiving-site")),
-    Rung(after=0, who=("carrier", "site-managers", "senior-on-call")),
-    Rung(after=15, who=("senior-managers", "data-protection-officer", "it-security")),
+    Rung(after=0, who=("carrier", "senior-on-call", "site-managers")),
+    Rung(after=15, who=("data-protection-officer", "it-security", "senior-managers")),
     Rung(after=30, who=("head",), presume=True),
     Rung(after=60, who=("head", "senior-managers"), repeat=30),
 )
@@ -56,10 +56,11 @@ class Route(Noun):
 class Consignment(Noun):
     """What travels, and how far it has come.
 
-    `manifest`, `approvals` and `head` are event ids; `head` is of the hand-off (at first the approval) that
-    the next hand-off must name. The first of `alarms` is the one that was armed with the approval. `chain`
-    is everyone of this trip whose word about it counts for less: requester, approver and every giver and
-    taker. `flags` say what was not as it should be.
+    `manifest`, `approvals`, `head` and `receipts` are event ids: `head` is of the hand-off (at first the
+    approval) that the next hand-off must name, `receipts` are the hand-offs at the destination. The first of
+    `alarms` is the one that was armed with the approval. `chain` is everyone of this trip whose word about
+    it counts for less: requester, approver and every giver and taker. `flags` say what was not as it
+    should be.
     """
 
     route: str
@@ -74,7 +75,7 @@ class Consignment(Noun):
     state: str = "requested"
     approver: str | None = None
     transit: int = 0
-    ladder: Ladder = ()
+    ladder: tuple[Rung, ...] = ()
     alarms: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
     head: str | None = None
@@ -83,6 +84,7 @@ class Consignment(Noun):
     due: datetime | None = None
     received_at: datetime | None = None
     arrived_at: datetime | None = None
+    receipts: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
 
@@ -141,6 +143,17 @@ def requested(world: World, event: Event) -> None:
             chain=(fact.by,),
         )
     )
+
+
+def withdrawn(world: World, event: Event) -> None:
+    """A request that nobody has approved is taken back, and what it bound is free again."""
+    fact: Withdrawn = event.fact
+    consignment = world.get(Consignment, fact.consignment)
+    if consignment.state != "requested":
+        raise Impossible(f"{consignment.id} has been approved: it is not withdrawn any more.")
+    for thing in _things(world, consignment.media, consignment.packing):
+        world.put(replace(thing, consignment=None))
+    world.put(replace(consignment, state="withdrawn"))
 
 
 def approved(world: World, event: Event) -> None:

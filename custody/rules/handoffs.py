@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
-from custody.errors import Backwards, Impossible
+from custody.errors import Impossible
 from custody.facts import Cause, Handed, Seconded
 from custody.rules.consignments import Consignment, along, arrive, flagged, picked_up, ring
 from custody.rules.people import Device, Person, new, signer
-from custody.rules.world import Event, Noun, World
-from custody.strict import unbase64
+from custody.rules.world import Event, Noun, World, check_seen, seen_size
+
+_RIVALRY: Final = "another hand-off names the same one before it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class HandOff(Noun):
     device_at: datetime
     giver_key: str
     taker_key: str
+    giver_seen: int
     taker_seen: int
     status: str
     why: tuple[str, ...]
@@ -61,8 +64,9 @@ def handed(world: World, event: Event) -> None:
     fact: Handed = event.fact
     giver, taker = _parties(world, event)
     consignment = world.get(Consignment, fact.consignment)
-    _check_seen(world, event)
-    status, why = _judge(world, event, consignment, giver, taker)
+    for party in (fact.giver, fact.taker):
+        check_seen(world, event, party.seen)
+    blemish = _blemish(fact, consignment)
     hand_off = HandOff(
         id=event.id,
         consignment=consignment.id,
@@ -71,25 +75,31 @@ def handed(world: World, event: Event) -> None:
         taker=taker.id,
         site=fact.site,
         at=event.at,
-        device_at=fact.at,
+        device_at=event.statement.made,
         giver_key=fact.giver.key,
         taker_key=fact.taker.key,
+        giver_seen=seen_size(fact.giver.seen),
         taker_seen=seen_size(fact.taker.seen),
-        status=status,
-        why=why,
-        complete=_complete(fact),
+        status="waiting",
+        why=(),
+        complete=fact.read == "media" and blemish is None,
         receipt=fact.site == consignment.to_site and taker.at(consignment.to_site),
     )
-    new(world, hand_off)
-    if status == "disputed":
-        for rival in _rivals(world, fact):
-            _dispute(world, rival, "another hand-off names the same one before it")
+    world.put(along(consignment, giver.id, taker.id))
+    rivals = _rivals(world, hand_off)
+    wrong = _wrong_in_itself(world, event, consignment, giver, taker)
+    if rivals:
+        wrong.append(_RIVALRY)
     _follow(world, hand_off)
-    consignment = along(consignment, giver.id, taker.id)
-    blemish = _blemish(fact)
-    if blemish is not None and status != "disputed":
-        consignment = ring(world, consignment, blemish, event.at)
-    _take_effect(world, consignment, hand_off, event.at)
+    if wrong:
+        _dispute(world, hand_off, wrong, event.at)
+        for rival in rivals:
+            _dispute(world, rival, [_RIVALRY], event.at)
+        return
+    if blemish is not None:
+        world.put(ring(world, world.get(Consignment, consignment.id), blemish, event.at))
+    new(world, hand_off)
+    _place(world, hand_off, event.at)
 
 
 def _parties(world: World, event: Event) -> tuple[Person, Person]:
@@ -103,48 +113,18 @@ def _parties(world: World, event: Event) -> tuple[Person, Person]:
     return people[0], people[1]
 
 
-def _check_seen(world: World, event: Event) -> None:
-    """A statement by a device that saw another history, or a longer one, cannot be in this one.
-
-    Either the device is broken or the log was rewritten; the statement is on both phones, and the refusal
-    is how it comes to light.
-    """
-    fact: Handed = event.fact
-    for seen in (fact.giver.seen, fact.taker.seen):
-        if seen_size(seen) > event.seq or world.root_at(seen_size(seen)) != seen_root(seen):
-            raise Backwards("One of the devices has seen another history of this log than this one.")
-    before = world.find(HandOff, fact.previous)
-    if before is None or before.taker_key != fact.giver.key:
-        return
-    if seen_size(fact.giver.seen) < before.taker_seen:
-        raise Backwards("The giver's device has seen less of this log than when it took custody.")
-
-
-def _judge(
-    world: World, event: Event, consignment: Consignment, giver: Person, taker: Person
-) -> tuple[str, tuple[str, ...]]:
-    """`recorded`, `waiting` or `disputed`, and the reasons."""
-    fact: Handed = event.fact
-    wrong = _wrong_in_itself(world, event, consignment, giver, taker)
-    before = world.find(HandOff, fact.previous)
-    if _rivals(world, fact):
-        wrong.append("another hand-off names the same one before it")
-    elif fact.previous == consignment.head:
-        wrong += _wrong_in_its_place(world, event, consignment, giver, taker)
-    elif fact.previous in consignment.approvals:
-        wrong.append("the approval that it names has been replaced")
-    elif before is not None and before.status != "waiting":
-        wrong.append("the hand-off that it names is disputed, or of another consignment")
-    elif not wrong:
-        return "waiting", ("the hand-off before it has not come yet",)
-    return ("disputed", tuple(wrong)) if wrong else ("recorded", ())
-
-
-def _rivals(world: World, fact: Handed) -> list[HandOff]:
+def _rivals(world: World, hand_off: HandOff) -> list[HandOff]:
     """The hand-offs of this consignment that name the same one before them and are not disputed yet."""
-    successors = world.find(Successors, fact.previous)
-    named = [world.get(HandOff, name) for name in successors.hand_offs] if successors else []
-    return [h for h in named if h.consignment == fact.consignment and h.status != "disputed"]
+    return [
+        rival
+        for rival in _followers(world, hand_off.previous)
+        if rival.consignment == hand_off.consignment and rival.status != "disputed"
+    ]
+
+
+def _followers(world: World, name: str) -> list[HandOff]:
+    successors = world.find(Successors, name)
+    return [world.get(HandOff, each) for each in successors.hand_offs] if successors else []
 
 
 def _follow(world: World, hand_off: HandOff) -> None:
@@ -155,6 +135,7 @@ def _follow(world: World, hand_off: HandOff) -> None:
 def _wrong_in_itself(
     world: World, event: Event, consignment: Consignment, giver: Person, taker: Person
 ) -> list[str]:
+    """What cannot be, wherever in the trip the hand-off stands."""
     fact: Handed = event.fact
     wrong = []
     if event.statement.about.sha256 != consignment.manifest:
@@ -166,60 +147,97 @@ def _wrong_in_itself(
         for role, key in (("giver", fact.giver.key), ("taker", fact.taker.key))
         if world.get(Device, key).revoked_at is not None
     ]
-    if max((*fact.missing, *fact.refused, *fact.damaged, 0)) > len(consignment.media):
+    lines = (*fact.missing, *fact.refused, *fact.damaged)
+    if max((*lines, 0)) > len(consignment.media):
         wrong.append("it names a line that the manifest does not have")
-    return wrong
-
-
-def _wrong_in_its_place(
-    world: World, event: Event, consignment: Consignment, giver: Person, taker: Person
-) -> list[str]:
-    fact: Handed = event.fact
-    awaited = world.find(Successors, event.id) is not None
-    if not consignment.open and not (consignment.state == "arrived" and awaited):
-        return ["the consignment is not on its way"]
-    wrong = []
-    if consignment.picked_up_at is None:
-        if not giver.at(consignment.from_site) or fact.site != consignment.from_site:
-            wrong.append("it was not picked up from someone who keeps the sending site")
-    elif giver.id != world.get(HandOff, fact.previous).taker:
-        wrong.append("the giver did not hold custody")
+    if len(set(lines)) != len(lines):
+        wrong.append("it says two things of one line")
+    if consignment.packing is None and fact.seal != "none":
+        wrong.append("it speaks of a seal, and there is none")
     courier = taker.holds("courier") and taker.organisation == consignment.carrier
     if not courier and not (fact.site == consignment.to_site and taker.at(consignment.to_site)):
         wrong.append("the taker is neither a courier of the carrier nor keeps the destination")
     return wrong
 
 
-def _take_effect(world: World, consignment: Consignment, hand_off: HandOff, now: datetime) -> None:
-    """Custody passes, if it does; and then perhaps for those that waited for this one."""
-    if hand_off.status == "disputed":
-        world.put(ring(world, flagged(consignment, "disputed"), "disputed", now))
-    elif hand_off.status == "waiting":
-        world.put(consignment)
-        if hand_off.receipt and consignment.open:
-            _receive(world, flagged(consignment, "received before its predecessor came"), hand_off, now)
-    elif consignment.received_at is not None and not hand_off.receipt:
-        world.put(_late(consignment, hand_off))
-        _wake(world, hand_off, now)
+def _place(world: World, hand_off: HandOff, now: datetime) -> None:
+    """Gives a hand-off its place in the trip, and then those that waited for it, one after the other."""
+    queue = [hand_off]
+    while queue:
+        each = world.get(HandOff, queue.pop(0).id)
+        consignment = world.get(Consignment, each.consignment)
+        if each.status != "waiting":
+            continue
+        if each.previous != consignment.head:
+            _out_of_place(world, consignment, each, now)
+            continue
+        wrong = _wrong_in_its_place(world, consignment, each)
+        if wrong:
+            _dispute(world, each, wrong, now)
+            continue
+        recorded = replace(each, status="recorded")
+        world.put(recorded)
+        _pass_custody(world, consignment, recorded, now)
+        queue += [f for f in _followers(world, each.id) if f.consignment == each.consignment]
+
+
+def _out_of_place(world: World, consignment: Consignment, hand_off: HandOff, now: datetime) -> None:
+    """It names no newest hand-off: it waits, unless what it names has been left behind."""
+    before = world.find(HandOff, hand_off.previous)
+    if consignment.head is None:
+        _dispute(world, hand_off, ["the consignment has not been approved"], now)
+    elif hand_off.previous in consignment.approvals:
+        _dispute(world, hand_off, ["the approval that it names has been replaced"], now)
+    elif before is not None and before.consignment != hand_off.consignment:
+        _dispute(world, hand_off, ["the hand-off that it names is of another consignment"], now)
+    elif before is not None and before.status == "disputed":
+        _dispute(world, hand_off, ["the hand-off that it names is disputed"], now)
+    elif hand_off.receipt and consignment.state == "travelling" and _carries(world, hand_off, consignment):
+        _receive(world, flagged(consignment, "received before its predecessor came"), hand_off, now)
+
+
+def _carries(world: World, hand_off: HandOff, consignment: Consignment) -> bool:
+    giver = world.get(Person, hand_off.giver)
+    return giver.holds("courier") and giver.organisation == consignment.carrier
+
+
+def _wrong_in_its_place(world: World, consignment: Consignment, hand_off: HandOff) -> list[str]:
+    """What cannot be for the hand-off that follows the consignment's newest."""
+    awaited = consignment.state == "arrived" and bool(_followers(world, hand_off.id))
+    if not consignment.open and not (awaited or hand_off.id in consignment.receipts):
+        return ["the consignment is not on its way"]
+    wrong = []
+    before = world.find(HandOff, hand_off.previous)
+    if before is None:
+        giver = world.get(Person, hand_off.giver)
+        if not giver.at(consignment.from_site) or hand_off.site != consignment.from_site:
+            wrong.append("it was not picked up from someone who keeps the sending site")
     else:
-        passed = _pass_custody(world, consignment, hand_off)
-        world.put(passed)
-        if hand_off.receipt and passed.state != "arrived":
-            _receive(world, passed, hand_off, now)
-        _wake(world, hand_off, now)
+        if hand_off.giver != before.taker:
+            wrong.append("the giver did not hold custody")
+        if hand_off.giver_key == before.taker_key and hand_off.giver_seen < before.taker_seen:
+            wrong.append("the giver's device has seen less than when it took custody")
+    return wrong
 
 
-def _pass_custody(world: World, consignment: Consignment, hand_off: HandOff) -> Consignment:
+def _pass_custody(world: World, consignment: Consignment, hand_off: HandOff, now: datetime) -> None:
+    """Custody passes. A leg whose statement came after the receipt is history, and moves nothing."""
+    late = consignment.received_at is not None and hand_off.id not in consignment.receipts
+    if late and not hand_off.receipt:
+        at = consignment.picked_up_at or hand_off.at
+        known = replace(consignment, head=hand_off.id, picked_up_at=at)
+        world.put(flagged(known, "a hand-off came after the receipt"))
+        return
     if consignment.picked_up_at is None:
-        return picked_up(world, consignment, hand_off.id, hand_off.taker, hand_off.at)
-    return replace(consignment, head=hand_off.id, holder=hand_off.taker)
-
-
-def _late(consignment: Consignment, hand_off: HandOff) -> Consignment:
-    """A leg whose statement came after the receipt: it is history now, and moves nothing."""
-    picked_up_at = consignment.picked_up_at or hand_off.at
-    known = replace(consignment, head=hand_off.id, picked_up_at=picked_up_at)
-    return flagged(known, "a hand-off came after the receipt")
+        consignment = picked_up(world, consignment, hand_off.id, hand_off.taker, hand_off.at)
+    else:
+        consignment = replace(consignment, head=hand_off.id, holder=hand_off.taker)
+    if consignment.state == "arrived":
+        world.put(replace(consignment, holder=None))
+        return
+    world.put(consignment)
+    if hand_off.receipt:
+        _receive(world, consignment, hand_off, now)
 
 
 def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: datetime) -> None:
@@ -228,6 +246,7 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
         state="received",
         holder=hand_off.taker,
         received_at=consignment.received_at or now,
+        receipts=(*consignment.receipts, hand_off.id),
     )
     if not hand_off.complete:
         world.put(flagged(received, "not complete"))
@@ -237,39 +256,16 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
         arrive(world, received, now)
 
 
-def _wake(world: World, hand_off: HandOff, now: datetime) -> None:
-    """What waited for this hand-off takes the place that it now has."""
-    successors = world.find(Successors, hand_off.id)
-    waiting = [world.get(HandOff, name) for name in successors.hand_offs] if successors else []
-    for follower in waiting:
-        if follower.status != "waiting":
-            continue
-        consignment = world.get(Consignment, hand_off.consignment)
-        if follower.giver != hand_off.taker:
-            disputed = _dispute(world, follower, "the giver did not hold custody")
-            _take_effect(world, consignment, disputed, now)
-            continue
-        recorded = replace(follower, status="recorded", why=())
-        world.put(recorded)
-        if consignment.state == "arrived":
-            world.put(replace(consignment, head=recorded.id))
-        else:
-            _take_effect(world, consignment, recorded, now)
+def _dispute(world: World, hand_off: HandOff, reasons: list[str], now: datetime) -> None:
+    """It passes nothing (any more), and rings at once."""
+    world.put(replace(hand_off, status="disputed", why=(*hand_off.why, *reasons)))
+    consignment = world.get(Consignment, hand_off.consignment)
+    world.put(ring(world, flagged(consignment, "disputed"), "disputed", now))
 
 
-def _dispute(world: World, hand_off: HandOff, reason: str) -> HandOff:
-    disputed = replace(hand_off, status="disputed", why=(*hand_off.why, reason))
-    world.put(disputed)
-    return disputed
-
-
-def _complete(fact: Handed) -> bool:
-    return fact.read == "media" and _blemish(fact) is None
-
-
-def _blemish(fact: Handed) -> Cause | None:
+def _blemish(fact: Handed, consignment: Consignment) -> Cause | None:
     """What rings at once, without waiting for the due time."""
-    if fact.seal in ("broken", "different"):
+    if consignment.packing is not None and fact.seal != "intact":
         return "seal"
     if fact.missing or fact.refused or fact.damaged or fact.extra:
         return "incomplete"
@@ -292,13 +288,3 @@ def seconded(world: World, event: Event) -> None:
     world.put(consignment)
     if consignment.state == "received" and hand_off.complete and consignment.holder == hand_off.taker:
         arrive(world, consignment, event.at)
-
-
-def seen_size(seen: str) -> int:
-    """The size in a `"<size> <root>"`."""
-    return int(seen.partition(" ")[0])
-
-
-def seen_root(seen: str) -> bytes:
-    """The root in a `"<size> <root>"`, 32 bytes."""
-    return unbase64(seen.partition(" ")[2])

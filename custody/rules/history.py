@@ -17,8 +17,8 @@ from custody.facts import KINDS, Fact, Signed, Subject
 from custody.ledger.envelope import Envelope, pae
 from custody.ledger.keys import public_key
 from custody.rules import alarms, cases, consignments, handoffs, incidents, media, people
-from custody.rules.people import Device
-from custody.rules.world import Event, Log, World
+from custody.rules.people import Device, Person
+from custody.rules.world import Event, Log, World, check_seen
 
 _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.Genesis: people.genesis,
@@ -35,6 +35,7 @@ _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.Labelled: media.labelled,
     facts.Packed: cases.packed,
     facts.Requested: consignments.requested,
+    facts.Withdrawn: consignments.withdrawn,
     facts.Approved: consignments.approved,
     facts.Handed: handoffs.handed,
     facts.Seconded: handoffs.seconded,
@@ -59,13 +60,13 @@ def evolve(world: World, event: Event) -> None:
     caller that meets Impossible throws away what was put, by its transaction or by stopping.
     """
     fact = event.fact
-    if not isinstance(fact, facts.Genesis):
-        _belongs(world, event)
-    if isinstance(fact, facts.Received):
-        _pass_time(world, event)
-        return
     try:
-        _LIVES[type(fact)](world, event)
+        if not isinstance(fact, facts.Genesis):
+            _belongs(world, event)
+        if isinstance(fact, facts.Received):
+            _pass_time(world, event)
+        else:
+            _LIVES[type(fact)](world, event)
     except NotFound as missing:
         raise Impossible(str(missing)) from None
 
@@ -106,6 +107,12 @@ def _belongs(world: World, event: Event) -> None:
     wanted = {Signed.SERVER: by_server, Signed.PERSON: len(event.signers) == 1 and not by_server}
     if not wanted.get(fact.signed, len(set(event.signers)) == 2 and log.server_key not in event.signers):
         raise Impossible(f"{fact.kind!r} takes {fact.signed.value}.")
+    if (statement.seen is not None) != (fact.signed is Signed.PERSON or isinstance(fact, facts.Enrolled)):
+        raise Impossible("What one person signs, and an enrolment, says what the device has seen.")
+    if statement.seen is not None:
+        check_seen(world, event, statement.seen)
+    if hasattr(fact, "by"):
+        world.get(Person, fact.by)
 
 
 def _pass_time(world: World, event: Event) -> None:

@@ -29,6 +29,7 @@ from custody.facts import (
     Revoked,
     Role,
     SiteOpened,
+    Subject,
 )
 from custody.ledger.keys import public_key
 from custody.rules.world import Event, Log, Noun, World
@@ -218,6 +219,10 @@ def genesis(world: World, event: Event) -> None:
     fact: Genesis = event.fact
     if event.seq != 0 or any(True for _ in world.all(Log)):
         raise Impossible("A log has one genesis, and it stands first.")
+    if fact.log_key.partition("+")[0] != event.statement.origin or fact.founder != "P-1":
+        raise Impossible("The genesis names the log by its own key, and the founder as P-1.")
+    if event.statement.about != Subject.log(fact.log_key) or event.statement.seen is not None:
+        raise Impossible("The genesis is about the log's key.")
     server, founder = public_key(fact.server_key), public_key(fact.founder_key)
     if event.signers != (server.id, founder.id) or server.id == founder.id:
         raise Impossible("The genesis is signed by the server's key and by the founder's.")
@@ -255,18 +260,28 @@ def organisation_admitted(world: World, event: Event) -> None:
 
 
 def invited(world: World, event: Event) -> None:
-    """A new person gets the next number."""
+    """A new person gets the next number. An administrator invites."""
     fact: Invited = event.fact
+    by = _administrator(world, event)
     world.get(Organisation, fact.organisation)
     if fact.person != f"P-{world.next_number(Person)}":
         raise Impossible(f"The next person's number is P-{world.next_number(Person)}, not {fact.person}.")
-    world.put(Person(fact.person, fact.organisation, fact.grants, fact.contact, fact.by))
+    world.put(Person(fact.person, fact.organisation, fact.grants, fact.contact, by.id))
 
 
 def granted(world: World, event: Event) -> None:
-    """A person's roles become these."""
+    """A person's roles become these, by an administrator who is not that person."""
     fact: Granted = event.fact
+    if _administrator(world, event).id == fact.person:
+        raise Impossible("Nobody gives roles to themself.")
     world.put(replace(world.get(Person, fact.person), grants=fact.grants))
+
+
+def _administrator(world: World, event: Event) -> Person:
+    by = signer(world, event)
+    if not by.holds("admin"):
+        raise Impossible(f"{by.id} is not an administrator.")
+    return by
 
 
 def enrolled(world: World, event: Event) -> None:

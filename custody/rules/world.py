@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
-from custody.errors import Impossible, NotFound
+from custody.errors import Backwards, Impossible, NotFound
 from custody.facts import Relaxation, Statement
+from custody.strict import unbase64
 
 DEMO_ORIGIN: Final = "demo.invalid"
 """A log of this name was made to be looked at: scaled time, one-time links, loopback only."""
@@ -106,3 +107,23 @@ class World:
         for log in self.all(Log):
             return log
         raise Impossible("Nothing can come before the genesis.")
+
+
+def check_seen(world: World, event: Event, seen: str) -> None:
+    """A statement by a device that saw another history, or a longer one, cannot be in this one.
+
+    Either the device is broken or the log was rewritten; the statement stays on the device, and the refusal
+    is how it comes to light.
+    """
+    if seen_size(seen) > event.seq or world.root_at(seen_size(seen)) != seen_root(seen):
+        raise Backwards("The device that signed has seen another history of this log than this one.")
+
+
+def seen_size(seen: str) -> int:
+    """The size in a `"<size> <root>"`."""
+    return int(seen.partition(" ")[0])
+
+
+def seen_root(seen: str) -> bytes:
+    """The root in a `"<size> <root>"`, 32 bytes."""
+    return unbase64(seen.partition(" ")[2])

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -34,7 +34,7 @@ from sqlmodel import SQLModel
 from typing_extensions import override
 
 from custody.errors import Conflict, Forged, NoRoom, Untrusted
-from custody.facts import Fact, Genesis, Received, Statement, Subject
+from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subject
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
@@ -51,9 +51,6 @@ from custody.store.nouns import FEW, SHELVES
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
-EVENTS_MOST: Final = 400
-"""Events in one transaction; its `received` fact names each of them."""
-
 _entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
 
 
@@ -152,7 +149,7 @@ class Page:
 
     def record(self, fact: Fact, about: Subject | None = None) -> Recorded:
         """Records a fact that the server speaks. It is about the genesis unless something nearer is named."""
-        statement = Statement(self._book.origin, about or self._genesis(), fact)
+        statement = Statement(self._book.origin, self.now, about or self._genesis(), fact)
         payload = statement.payload()
         key = self._book.keys.server
         return self.admit(Envelope(payload, (Signature(key.public.id, key.sign(pae(payload))),)))
@@ -183,7 +180,7 @@ class Page:
 
     def found(self, genesis: Genesis, founder: SigningKey) -> Recorded:
         """Records entry 0, signed by the server's key and the founder's."""
-        payload = Statement(self._book.origin, Subject.log(genesis.log_key), genesis).payload()
+        payload = Statement(self._book.origin, self.now, Subject.log(genesis.log_key), genesis).payload()
         signed = pae(payload)
         keys = (self._book.keys.server, founder)
         return self.admit(
@@ -210,13 +207,13 @@ class Page:
 
     def close(self, how: Any) -> None:
         """Ends the transaction's events with their time, and writes everything."""
+        write = self.connection.execute
+        if self._texts:
+            write(sa.insert(tables.Private), self._texts)
         if not self._rows:
             return
         events = tuple(row["event_id"] for row in self._rows)
         self.record(Received(events, self.now, how))
-        write = self.connection.execute
-        if self._texts:
-            write(sa.insert(tables.Private), self._texts)
         write(sa.insert(_entry), self._rows)
         self._write_tiles()
         root = self._tail.root()

@@ -220,6 +220,7 @@ class ConsignmentRow(SQLModel, table=True):
     due: datetime | None = _moment()
     received_at: datetime | None = _moment()
     arrived_at: datetime | None = _moment()
+    receipts: Any = _json()
     chain: Any = _json()
     flags: Any = _json()
 
@@ -238,6 +239,7 @@ class HandOffRow(SQLModel, table=True):
     device_at: datetime = _moment()
     giver_key: str
     taker_key: str
+    giver_seen: int = Field(sa_type=sa.BigInteger)
     taker_seen: int = Field(sa_type=sa.BigInteger)
     status: str
     why: Any = _json()
@@ -368,3 +370,42 @@ class Pulse(SQLModel, table=True):
     __tablename__: ClassVar = "pulse"
     name: str = _key(24)
     at: datetime = _moment()
+
+
+# ---------------------------------------------------------------------------------------------- accounts
+
+
+class AccountRow(SQLModel, table=True):
+    """How a person signs in (`custody.store.accounts`). Name and address stand here, never in the ledger.
+
+    `password` is an argon2id hash, None until the person has chosen one. `session` is what their cookies
+    name: drawn anew, every session of theirs has ended.
+    """
+
+    __tablename__: ClassVar = "account"
+    person: str = _key(12)
+    name: str
+    address: str = Field(unique=True)
+    password: str | None = None
+    session: str = Field(unique=True)
+
+
+class LinkRow(SQLModel, table=True):
+    """A one-time link. Only the SHA-256 of its token is kept: who reads this table can use none of them."""
+
+    __tablename__: ClassVar = "link"
+    digest: str = _key(64)
+    person: str = Field(index=True)
+    purpose: str
+    expires: datetime = _moment()
+    used_at: datetime | None = _moment()
+
+
+class WrongPassword(SQLModel, table=True):
+    """A sign-in that failed: under which account (the SHA-256 of what was typed), from which address."""
+
+    __tablename__: ClassVar = "wrong_password"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str = Field(max_length=64, index=True)
+    source: str
+    at: datetime = _moment(index=True)

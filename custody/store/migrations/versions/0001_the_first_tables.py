@@ -13,6 +13,17 @@ down_revision = None
 def upgrade() -> None:
     """Forward. There is no way back: a ledger only grows."""
     op.create_table(
+        "account",
+        sa.Column("person", sa.String(12), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("password", sa.String(), nullable=True),
+        sa.Column("session", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("person"),
+        sa.UniqueConstraint("address"),
+        sa.UniqueConstraint("session"),
+    )
+    op.create_table(
         "alarm",
         sa.Column("id", sa.String(12), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -64,6 +75,7 @@ def upgrade() -> None:
         sa.Column("due", Moment(), nullable=True),
         sa.Column("received_at", Moment(), nullable=True),
         sa.Column("arrived_at", Moment(), nullable=True),
+        sa.Column("receipts", sa.JSON(), nullable=False),
         sa.Column("chain", sa.JSON(), nullable=False),
         sa.Column("flags", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -131,6 +143,7 @@ def upgrade() -> None:
         sa.Column("device_at", Moment(), nullable=True),
         sa.Column("giver_key", sa.String(), nullable=False),
         sa.Column("taker_key", sa.String(), nullable=False),
+        sa.Column("giver_seen", sa.BigInteger(), nullable=False),
         sa.Column("taker_seen", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("why", sa.JSON(), nullable=False),
@@ -158,6 +171,17 @@ def upgrade() -> None:
         sa.Column("incident", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "link",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("expires", Moment(), nullable=True),
+        sa.Column("used_at", Moment(), nullable=True),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_index("ix_link_person", "link", ["person"], unique=False)
+
     op.create_table(
         "log",
         sa.Column("id", sa.String(100), nullable=False),
@@ -301,5 +325,15 @@ def upgrade() -> None:
         sa.Column("packing", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "wrong_password",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account", sa.String(64), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("at", Moment(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_wrong_password_account", "wrong_password", ["account"], unique=False)
+    op.create_index("ix_wrong_password_at", "wrong_password", ["at"], unique=False)
     for trigger in TRIGGERS.values():
         op.execute(trigger)

@@ -1,0 +1,71 @@
+"""The command and its list of subcommands; each is imported when it is called.
+
+    custody init | serve | monitor | demo | scan | labels | audit | export | import | doctor
+
+Exit codes: 0 done; 1 the evidence is not sound (`audit`) or something was refused; 2 it could not begin.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final, NoReturn
+
+NEEDS_SERVER: Final = (
+    "This needs more than the offline auditor: pip install 'media-custody[server]'.\n"
+    "The auditor itself runs without it: python -m custody.audit BUNDLE --policy FILE"
+)
+
+COMMANDS: Final = {
+    "init": (
+        "custody.cli.books",
+        "init",
+        "Make a new book, and a one-time link for its first administrator.",
+    ),
+    "serve": ("custody.cli.serving", "serve", "Serve the pages, and watch (with the monitor beside it)."),
+    "monitor": ("custody.cli.serving", "monitor", "Watch a book: climb ladders, send alerts."),
+    "demo": ("custody.cli.demo", "demo", "Replay a loss from tape list to a senior manager's inbox."),
+    "scan": ("custody.cli.tools", "scan", "Read the codes in photographs."),
+    "labels": ("custody.cli.tools", "labels", "Print labels as a PDF."),
+    "audit": ("custody.cli.tools", "audit", "Judge an exported ledger (needs no book)."),
+    "export": ("custody.cli.books", "export", "Write the ledger as a bundle, or as tiles."),
+    "import": ("custody.cli.books", "import_", "Register tapes from an mtx listing and an inventory CSV."),
+    "doctor": ("custody.cli.tools", "doctor", "Look at everything that must work, and say what does not."),
+}
+"""Command to module, function and the line that `custody --help` shows."""
+
+
+def main() -> NoReturn:
+    """The entry point of the `custody` command."""
+    try:
+        import click  # noqa: PLC0415 - absent where only the auditor is installed
+    except ModuleNotFoundError:
+        sys.exit(f"{NEEDS_SERVER}")
+    from custody.errors import Refusal, Untrusted  # noqa: PLC0415
+
+    class Commands(click.Group):
+        """Imports a command when it is asked for, so that `custody --help` answers at once."""
+
+        def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+            return list(COMMANDS)
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> Any:  # noqa: ARG002
+            if cmd_name not in COMMANDS:
+                return None
+            module, function, _ = COMMANDS[cmd_name]
+            return getattr(importlib.import_module(module), function)
+
+    group = Commands(
+        "custody",
+        help="Chain of custody for backup tapes: every hand-off signed by both, every silence an alarm.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    try:
+        group(prog_name="custody")
+    except Refusal as problem:
+        click.echo(str(problem), err=True)
+        sys.exit(1)
+    except Untrusted as problem:
+        click.echo(str(problem), err=True)
+        sys.exit(2)
+    sys.exit(0)

@@ -1,0 +1,73 @@
+"""The real parts: the machine's clock and randomness, the book in its folder, the channels, the keys."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+from custody.channels.email import Email, Relay
+from custody.channels.heartbeat import Heartbeat
+from custody.ledger.keys import SigningKey
+from custody.rules.notices import Channel
+from custody.settings import Settings
+from custody.store import home
+from custody.store.book import Book
+from labels import identity
+
+book_option = click.option(
+    "--book",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="CUSTODY_BOOK",
+    default=Path("book"),
+    show_default=True,
+    help="The folder of the book.",
+)
+
+
+def clock() -> datetime:
+    """The machine's time."""
+    return datetime.now(UTC)
+
+
+def open_book(folder: Path) -> Book:
+    """The book in this folder, on the machine's clock."""
+    return home.open_book(folder, clock, secrets.token_bytes)
+
+
+def new_key() -> SigningKey:
+    """A fresh P-256 key."""
+    return SigningKey(generate_private_key(SECP256R1()))
+
+
+def draw_identity() -> str:
+    """A fresh identity for a medium, a case or a seal."""
+    return identity.draw(secrets.token_bytes)
+
+
+def channels(settings: Settings, now: Callable[[], datetime]) -> dict[str, Channel]:
+    """The ways to reach people that these settings give."""
+    if not settings.smtp_host or not settings.mail_from:
+        raise click.UsageError(
+            "No alert can leave without a mail relay: set CUSTODY_SMTP_HOST and CUSTODY_MAIL_FROM."
+        )
+    relay = Relay(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        sender=settings.mail_from,
+        tls=settings.smtp_tls,
+        user=settings.smtp_user,
+        password=settings.smtp_password,
+        ca_file=settings.smtp_ca or None,
+    )
+    return {"email": Email(relay, now)}
+
+
+def heartbeat(settings: Settings) -> Callable[[], None] | None:
+    """The sign of life to the outside switch, if one is set."""
+    return Heartbeat(settings.heartbeat_url).beat if settings.heartbeat_url else None

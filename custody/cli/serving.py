@@ -1,0 +1,154 @@
+"""Serving the pages, with the monitor beside them as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+import structlog
+from gunicorn.app.base import BaseApplication
+from web.app import WebSettings, create_app
+
+from custody.cli import parts
+from custody.monitor import Monitor
+from custody.settings import Settings
+
+log = structlog.get_logger("custody.serve")
+RESTART_AFTER = 1.0
+"""Seconds until a monitor that has ended is started again."""
+
+
+@click.command()
+@parts.book_option
+@click.option("--parent", type=int, hidden=True, help="Ends when this process is not its parent any more.")
+def monitor(folder: Path, parent: int | None) -> None:
+    """Watch a book: record what is overdue, send what must be told. Any number may run."""
+    settings = Settings()
+    book = parts.open_book(folder)
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
+    watch = Monitor(book, parts.channels(settings, parts.clock), settings.base_url, parts.heartbeat(settings))
+    log.info("watching", book=str(folder), log=book.origin)
+    watch.run(stop)
+
+
+def _end_with(parent: int, stop: threading.Event) -> None:
+    """An orphan would pile up with each restart of the server; the next server brings its own monitor."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    stop.set()
+
+
+@click.command()
+@parts.book_option
+@click.option("--without-monitor", is_flag=True, help="The monitor runs elsewhere, as `custody monitor`.")
+def serve(folder: Path, without_monitor: bool) -> None:
+    """Serve the pages, and keep a monitor running beside them."""
+    settings = Settings()
+    host, _, port = settings.listen.rpartition(":")
+    check_listening(host, int(port), encrypted=settings.tls_certificate is not None)
+    book = parts.open_book(folder)
+    if book.is_demo:
+        raise click.UsageError("A demo's book is served by `custody demo` alone: it accepts one-time links.")
+    if not without_monitor:
+        parts.channels(settings, parts.clock)
+        command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
+        Supervisor([*command, "--parent", str(os.getpid())]).start()
+    app = create_app(book, web_settings(settings, folder))
+    Server(app, settings).run()
+
+
+def check_listening(host: str, port: int, *, encrypted: bool) -> None:
+    """Refuses a port in use (exit 2), and an open address without encryption: keys need a secure origin."""
+    if host not in ("127.0.0.1", "localhost", "::1") and not encrypted:
+        raise click.UsageError(
+            f"{host} can be reached from outside, so it needs CUSTODY_TLS_CERTIFICATE and CUSTODY_TLS_KEY."
+            " Or listen on 127.0.0.1, with a proxy in front that encrypts."
+        )
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as problem:
+            raise click.UsageError(f"Port {port} on {host} cannot be had: {problem.strerror}.") from None
+
+
+def web_settings(settings: Settings, folder: Path) -> WebSettings:
+    """What the pages run with. The key of the session cookies is made once and kept with the others."""
+    return WebSettings(
+        secret_key=_session_key(folder / "keys" / "sessions"),
+        base_url=settings.base_url,
+        secure_cookies=settings.base_url.startswith("https://"),
+        label_host=settings.label_host,
+        found_phone=settings.found_phone,
+    )
+
+
+def _session_key(path: Path) -> str:
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text("ascii").strip()
+
+
+class Supervisor(threading.Thread):
+    """Keeps a child process running for as long as this process does."""
+
+    def __init__(self, command: list[str]) -> None:
+        super().__init__(daemon=True, name="supervisor")
+        self._command = command
+
+    def run(self) -> None:
+        """Starts the child, waits for its end, and starts it again."""
+        while True:
+            child = subprocess.Popen(self._command)  # noqa: S603 - our own command
+            code = child.wait()
+            log.error("the monitor ended and is started again", code=code)
+            time.sleep(RESTART_AFTER)
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types
+    """One process with threads: SQLite has one writer."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Gunicorn asks for its configuration."""
+        chosen = {
+            "bind": self._settings.listen,
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._settings.threads,
+            "certfile": str(self._settings.tls_certificate) if self._settings.tls_certificate else None,
+            "keyfile": str(self._settings.tls_key) if self._settings.tls_key else None,
+            "forwarded_allow_ips": "",
+            "control_socket_disable": True,
+        }
+        for name, value in chosen.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Gunicorn asks for the application."""
+        return self._app

@@ -1,0 +1,43 @@
+"""Settings: read once from the environment, then frozen. Only the command line imports this.
+
+Each is `CUSTODY_` and its name in capitals; README.md has the table, and a test compares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What a process runs with."""
+
+    model_config = SettingsConfigDict(env_prefix="CUSTODY_", frozen=True, extra="ignore")
+
+    book: Path = Field(Path("book"), description="the folder of the book")
+    base_url: str = Field("http://127.0.0.1:8080", description="where people sign in; stands in every alert")
+    label_host: str = Field(
+        "", description="host on new labels, permanent and neutral; empty: no labels can be printed yet"
+    )
+    found_phone: str = Field(
+        "", description="whom a finder of a tape calls; stands on the found-property page"
+    )
+    listen: str = Field("127.0.0.1:8080", description="address and port that `custody serve` listens on")
+    tls_certificate: Path | None = Field(None, description="certificate chain for `custody serve` (PEM)")
+    tls_key: Path | None = Field(None, description="its private key (PEM)")
+    threads: int = Field(16, ge=2, le=64, description="requests that are served at once")
+    smtp_host: str = Field("", description="mail relay; without one no alert can leave")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_tls: Literal["starttls", "implicit", "none"] = Field(
+        "starttls", description="how the line is encrypted; none only for a relay on this machine"
+    )
+    smtp_user: str = Field("", description="user name at the relay, if it wants one")
+    smtp_password: str = Field("", description="its password")
+    smtp_ca: str = Field("", description="file of the relay's own certificate authority, if it is private")
+    mail_from: str = Field("", description="sender of alerts")
+    heartbeat_url: str = Field(
+        "", description="https address of an outside dead-man's switch, asked once a minute"
+    )

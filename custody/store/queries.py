@@ -1,0 +1,495 @@
+"""Looking: what one person may see, at one moment of the book.
+
+    with queries.view(book, "P-4") as view:
+        view.board()                  # open consignments, what rings first
+        view.consignment("C-7")       # or NotFound, if there is none that this person may see
+
+Nothing here changes anything. And here, once, stands what a contractor's people see: the consignments that
+their own organisation carries, the people whom they meet on them, and nothing else. What they may not see
+does not exist for them: the sentence is the same as for what is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from custody.errors import NotFound
+from custody.facts import Enrolled, Fact, Received, Statement
+from custody.ledger.envelope import Envelope, event_id
+from custody.rules.alarms import Alarm, Notice
+from custody.rules.cases import Packing
+from custody.rules.consignments import Consignment, Route
+from custody.rules.handoffs import HandOff
+from custody.rules.incidents import Incident, incident_of
+from custody.rules.media import DataSet, Exposure, Medium, exposure
+from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number
+from custody.rules.world import Noun, World
+from custody.store import accounts
+from custody.store.book import Book, BookWorld
+from custody.store.nouns import SHELVES
+
+N = TypeVar("N", bound=Noun)
+OPEN: Final = ("requested", "approved", "travelling", "received")
+LISTED_MOST: Final = 500
+"""Rows of a list on one page; the search finds the rest."""
+
+_tables = SQLModel.metadata.tables
+_entry, _checkpoint, _mention, _private = (
+    _tables[name] for name in ("entry", "checkpoint", "mention", "private")
+)
+_draft, _pulse, _medium, _hand_off = (_tables[name] for name in ("draft", "pulse", "medium", "hand_off"))
+_alarm, _consignment, _device = (_tables[name] for name in ("alarm", "consignment", "device"))
+_notice, _packing, _incident = (_tables[name] for name in ("notice", "packing", "incident"))
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A consignment as the board shows it. `alarms` are those that have not ended."""
+
+    consignment: Consignment
+    alarms: tuple[Alarm, ...]
+    incident: Incident | None
+    zone: str
+
+    @property
+    def rings(self) -> bool:
+        """Whether somebody was told more than a reminder."""
+        return any(alarm.rings for alarm in self.alarms)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of the ledger: its place, when it was received, what it states and whose keys stand under it."""
+
+    seq: int
+    id: str
+    at: datetime
+    fact: Any
+    signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A statement that waits for a second signature."""
+
+    id: str
+    payload: bytes
+    fact: Any
+    key: str
+    by: str
+    waits_for: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A data set with its title in clear, None where that text has been erased."""
+
+    data_set: DataSet
+    title: str | None
+
+
+@contextlib.contextmanager
+def view(book: Book, person: str) -> Iterator[View]:
+    """What this person may see now. NotFound where there is no such person."""
+    with book.read() as connection:
+        yield View(book, connection, person)
+
+
+def pulse(connection: sa.Connection, name: str) -> datetime | None:
+    """When this part of the system last finished its round."""
+    return cast("datetime | None", connection.scalar(sa.select(_pulse.c.at).where(_pulse.c.name == name)))
+
+
+class View:
+    """See the module's story. `me` looks; `now` is the book's clock; `world` is for asking the rules."""
+
+    def __init__(self, book: Book, connection: sa.Connection, person: str) -> None:
+        self._connection = connection
+        self._book = book
+        self.world: World = BookWorld(connection, {})
+        self.me = self.world.get(Person, person)
+        self.now = max(book.clock(), self.world.log.last)
+
+    # ---------------------------------------------------------------------------------- whose eyes these are
+
+    @cached_property
+    def carrier(self) -> str | None:
+        """The contractor whose consignments alone are seen; None for the eyes of the house.
+
+        An outside senior manager, where the log was set up with one, belongs to the house.
+        """
+        log = self.world.log
+        outside_senior = "outside-senior" in log.relaxed and self.me.holds("senior-manager")
+        at_home = self.me.organisation == log.organisation or outside_senior
+        return None if at_home else self.me.organisation
+
+    @property
+    def active(self) -> bool:
+        """Whether they still take part: they have a role, and their organisation's contract has not ended."""
+        organisation = self.world.get(Organisation, self.me.organisation)
+        return bool(self.me.grants) and (organisation.until is None or organisation.until > self.now)
+
+    def may(self, act: str, site: str | None = None) -> bool:
+        """Whether one of their roles allows the act."""
+        return may(self.world, self.me.id, act, site=site)
+
+    def _sees(self, consignment: Consignment) -> bool:
+        return self.carrier is None or consignment.carrier == self.carrier
+
+    def _at_home(self, kind: str, name: str) -> None:
+        if self.carrier is not None:
+            raise NotFound(f"There is no {kind} {name} here.")
+
+    def _rows(self, kind: type[N], where: sa.ColumnElement[bool], most: int = LISTED_MOST) -> list[N]:
+        shelf = SHELVES[kind]
+        rows = self._connection.execute(sa.select(shelf.table).where(where).limit(most))
+        return [cast("N", shelf.noun(row)) for row in rows]
+
+    # ---------------------------------------------------------------------------------------------- people
+
+    def name(self, person: str) -> str:
+        """The name that goes with a number, where these eyes may know it; else the number."""
+        return self._names.get(person, person)
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        known = accounts.names(self._connection)
+        if self.carrier is None:
+            return known
+        return {person: name for person, name in known.items() if person in self._met}
+
+    @cached_property
+    def _met(self) -> set[str]:
+        """Whom a contractor's people meet: their own, the parties of their trips, the keepers at both ends."""
+        trips = self._rows(Consignment, _consignment.c.carrier == self.carrier)
+        met = {person for trip in trips for person in trip.chain}
+        ends = {site for trip in trips if trip.state in OPEN for site in (trip.from_site, trip.to_site)}
+        for person in self.world.all(Person):
+            if person.organisation == self.carrier or any(person.at(site) for site in ends):
+                met.add(person.id)
+        return met
+
+    def people(self) -> list[Person]:
+        """Everyone, by number; for a contractor's eyes its own people."""
+        everyone = (p for p in self.world.all(Person) if self.carrier in (None, p.organisation))
+        return sorted(everyone, key=number)
+
+    def addresses(self) -> Mapping[str, str]:
+        """The address of each person who has an account, for those who invite people; for others nothing."""
+        if self.carrier is None and self.may("invite a person"):
+            return accounts.addresses(self._connection)
+        return {}
+
+    def has_account(self, person: str) -> bool:
+        """Whether the person can sign in at all."""
+        return person in accounts.names(self._connection)
+
+    def devices(self, person: str | None = None) -> list[Device]:
+        """The devices of a person (of oneself, if none is named), oldest first."""
+        if person not in (None, self.me.id):
+            self._at_home("device of", person or "")
+        found = self._rows(Device, _device.c.person == (person or self.me.id))
+        return sorted(found, key=lambda device: device.enrolled_at)
+
+    def device(self, key: str) -> Device | None:
+        """The device of this key id, if it is one's own or of somebody whom these eyes may know."""
+        found = self.world.find(Device, key)
+        return found if found is not None and (self.carrier is None or found.person in self._met) else None
+
+    def keepers(self, site: str) -> list[Person]:
+        """Who keeps a site: its operators and managers."""
+        return [p for p in sorted(self.world.all(Person), key=number) if p.at(site)]
+
+    def party_devices(self, people: Iterable[str]) -> list[Device]:
+        """The devices, not revoked, of those who could be the other party of a hand-off; newest first."""
+        others = [name for name in people if name != self.me.id]
+        found = self._rows(Device, sa.and_(_device.c.person.in_(others), _device.c.revoked_at.is_(None)))
+        return sorted(found, key=lambda device: device.enrolled_at, reverse=True)
+
+    # -------------------------------------------------------------------------------- statements that wait
+
+    def to_sign(self) -> list[Pending]:
+        """What waits for one's own signature: hand-offs as the giver, devices that one can confirm."""
+        rows = self._connection.execute(
+            sa.select(_draft)
+            .where(_draft.c.waits_for.in_((self.me.id, "")), _draft.c.by != self.me.id)
+            .order_by(_draft.c.at)
+        )
+        mine = self._connection.execute(
+            sa.select(_draft).where(_draft.c.by == self.me.id, _draft.c.waits_for == "").order_by(_draft.c.at)
+        )
+        return [draft for row in (*rows, *mine) if self._signs(draft := _pending(row))]
+
+    def signed_by_me(self) -> list[Pending]:
+        """What one has signed oneself and still waits for the other party."""
+        query = sa.select(_draft).where(_draft.c.by == self.me.id).order_by(_draft.c.at)
+        return [_pending(row) for row in self._connection.execute(query)]
+
+    def draft(self, event: str) -> Pending:
+        """A statement that waits for one's own signature; NotFound where it is another's, or is none."""
+        for pending in self.to_sign():
+            if pending.id == event:
+                return pending
+        raise NotFound("There is no such statement that waits for your signature. It may be signed already.")
+
+    def _signs(self, pending: Pending) -> bool:
+        if isinstance(pending.fact, Enrolled):
+            return confirms(self.world, self.me, self.world.get(Person, pending.fact.person))
+        return pending.waits_for == self.me.id
+
+    # ----------------------------------------------------------------------------------------- consignments
+
+    def board(self) -> list[Trip]:
+        """Open consignments: what rings first, then by when it is due."""
+        where = _consignment.c.state.in_(OPEN)
+        if self.carrier is not None:
+            where = sa.and_(where, _consignment.c.carrier == self.carrier)
+        trips = self._trips(self._rows(Consignment, where))
+        return sorted(trips, key=lambda t: (not t.rings, t.consignment.due or t.consignment.pick_up_by))
+
+    def arrived(self, most: int = 20) -> list[Consignment]:
+        """The consignments that arrived last, newest first."""
+        query = sa.select(SHELVES[Consignment].table).where(_consignment.c.state == "arrived")
+        if self.carrier is not None:
+            query = query.where(_consignment.c.carrier == self.carrier)
+        rows = self._connection.execute(query.order_by(_consignment.c.arrived_at.desc()).limit(most))
+        return [cast("Consignment", SHELVES[Consignment].noun(row)) for row in rows]
+
+    def consignment(self, name: str) -> Trip:
+        """A consignment; NotFound where there is none that these eyes may see."""
+        found = self.world.find(Consignment, name)
+        if found is None or not self._sees(found):
+            raise NotFound(f"There is no consignment {name} here.")
+        return self._trips([found])[0]
+
+    def _trips(self, consignments: list[Consignment]) -> list[Trip]:
+        names = [c.id for c in consignments]
+        ringing = self._rows(
+            Alarm,
+            sa.and_(_alarm.c.consignment.in_(names), _alarm.c.ended_at.is_(None)),
+            most=10 * LISTED_MOST,
+        )
+        return [
+            Trip(
+                c,
+                tuple(a for a in ringing if a.consignment == c.id),
+                incident_of(self.world, c.id),
+                self.zone(c.to_site),
+            )
+            for c in consignments
+        ]
+
+    def manifest(self, consignment: Consignment) -> list[Medium]:
+        """The media, in the order of the manifest's lines."""
+        return [self.world.get(Medium, name) for name in consignment.media]
+
+    def packing(self, consignment: Consignment) -> Packing | None:
+        """The case and the seal in which it travels, if it was packed."""
+        return None if consignment.packing is None else self.world.get(Packing, consignment.packing)
+
+    def hand_offs(self, consignment: Consignment) -> list[HandOff]:
+        """Every hand-off that the ledger has of it, in the order in which they came."""
+        found = self._rows(HandOff, _hand_off.c.consignment == consignment.id)
+        return sorted(found, key=lambda h: h.at)
+
+    def hand_off(self, event: str) -> HandOff:
+        """A hand-off of a consignment that these eyes may see."""
+        found = self.world.find(HandOff, event)
+        if found is None:
+            raise NotFound("There is no such hand-off here.")
+        self.consignment(found.consignment)
+        return found
+
+    def alarms(self, consignment: Consignment) -> list[Alarm]:
+        """All its alarms, ended or not."""
+        return [self.world.get(Alarm, name) for name in consignment.alarms]
+
+    # ------------------------------------------------------------------------------- places and their media
+
+    def zone(self, site: str) -> str:
+        """The zone in which this site's screens show the time."""
+        found = self.world.find(Site, site)
+        return "UTC" if found is None else found.zone
+
+    @cached_property
+    def my_zone(self) -> str:
+        """One's own site's zone; of a person of no site, the zone of the first site."""
+        mine = [grant.site for grant in self.me.grants if grant.site is not None]
+        first = sorted(site.id for site in self.world.all(Site))
+        return self.zone((mine or first or [""])[0])
+
+    def sites(self) -> list[Site]:
+        """The sites; for a contractor's eyes those of its own consignments."""
+        everywhere = sorted(self.world.all(Site), key=lambda site: site.id)
+        if self.carrier is None:
+            return everywhere
+        trips = self._rows(Consignment, _consignment.c.carrier == self.carrier)
+        theirs = {site for trip in trips for site in (trip.from_site, trip.to_site)}
+        return [site for site in everywhere if site.id in theirs]
+
+    def routes(self) -> list[Route]:
+        """The routes, for the eyes of the house."""
+        if self.carrier is not None:
+            return []
+        return sorted(self.world.all(Route), key=lambda route: route.id)
+
+    def organisations(self) -> list[Organisation]:
+        """The organisations that take part; for a contractor's eyes its own."""
+        found = (o for o in self.world.all(Organisation) if self.carrier in (None, o.id))
+        return sorted(found, key=lambda organisation: organisation.id)
+
+    def media(self, *, site: str = "", words: str = "", what: str = "") -> list[Medium]:
+        """Media, cases and seals, by site, kind and the beginning of a volser or an id."""
+        if self.carrier is not None:
+            return []
+        where = sa.true()
+        if site:
+            where = sa.and_(where, _medium.c.site == site)
+        if what:
+            where = sa.and_(where, _medium.c.what == what)
+        if words:
+            begins = words.upper()
+            matches = sa.or_(
+                _medium.c.volser.startswith(begins, autoescape=True),
+                _medium.c.id.startswith(begins, autoescape=True),
+            )
+            where = sa.and_(where, matches)
+        return sorted(self._rows(Medium, where), key=lambda m: (m.what, m.site, m.volser or "", m.id))
+
+    def free(self, site: str, what: str) -> list[Medium]:
+        """What is at the site and bound to no consignment."""
+        return [thing for thing in self.media(site=site, what=what) if thing.consignment is None]
+
+    def packings(self, site: str) -> list[Packing]:
+        """Packed cases at the site that travel on no consignment yet, the newest packing of each case."""
+        if self.carrier is not None:
+            return []
+        newest: dict[str, Packing] = {}
+        for packing in self._rows(Packing, _packing.c.site == site):
+            newest[packing.case] = packing
+        return [
+            p
+            for p in newest.values()
+            if all(
+                (thing := self.world.get(Medium, name)).site == site and thing.consignment is None
+                for name in (*p.media, p.case, p.seal)
+            )
+        ]
+
+    def medium(self, name: str) -> Medium:
+        """A medium, a case or a seal, for the eyes of the house."""
+        self._at_home("medium", name)
+        return self.world.get(Medium, name)
+
+    def data_sets(self, name: str) -> list[Described]:
+        """What is on a medium."""
+        self._at_home("medium", name)
+        return self.described(exposure(self.world, (name,)))
+
+    def described(self, found: Exposure) -> list[Described]:
+        """The data sets of an exposure, with their titles."""
+        if self.carrier is not None:
+            return []
+        return [Described(data_set, self.text(data_set.title)) for data_set in found.data_sets]
+
+    def trips_of(self, medium: str) -> list[Consignment]:
+        """The consignments on whose manifest it stood, newest first."""
+        self._at_home("medium", medium)
+        told = self.history(medium, kinds=("requested",))
+        return [self.world.get(Consignment, t.fact.consignment) for t in reversed(told)]
+
+    # --------------------------------------------------------------------------------- alarms and incidents
+
+    def alarm(self, name: str) -> Alarm:
+        """An alarm of a consignment that these eyes may see."""
+        found = self.world.find(Alarm, name)
+        trip = None if found is None else self.world.get(Consignment, found.consignment)
+        if found is None or trip is None or not self._sees(trip):
+            raise NotFound(f"There is no alarm {name} here.")
+        return found
+
+    def notices(self, alarm: Alarm) -> list[Notice]:
+        """Who was to be told of an alarm, and what became of it; a contractor's eyes see its own people's."""
+        found = self._rows(Notice, _notice.c.about == alarm.id, most=10 * LISTED_MOST)
+        if self.carrier is not None:
+            ours = {person.id for person in self.people()}
+            found = [notice for notice in found if notice.person in ours]
+        return sorted(found, key=lambda n: (n.scheduled, int(n.person.partition("-")[2])))
+
+    def incidents(self) -> list[Incident]:
+        """Every incident, newest first, for the eyes of the house."""
+        if self.carrier is not None:
+            return []
+        return sorted(self._rows(Incident, sa.true()), key=number, reverse=True)
+
+    def incident(self, name: str) -> Incident:
+        """An incident, for the eyes of the house."""
+        self._at_home("incident", name)
+        return self.world.get(Incident, name)
+
+    def last_proven(self, consignment: Consignment) -> HandOff | None:
+        """The last hand-off that nobody disputes: who proved to have it."""
+        recorded = [h for h in self.hand_offs(consignment) if h.status == "recorded"]
+        return recorded[-1] if recorded else None
+
+    # ------------------------------------------------------------------------------------------- the ledger
+
+    def history(self, *subjects: str, kinds: tuple[str, ...] = ()) -> list[Told]:
+        """What the ledger says of these, oldest first."""
+        ends = (
+            sa.select(sa.func.min(_checkpoint.c.size))
+            .where(_checkpoint.c.size > _entry.c.seq)
+            .scalar_subquery()
+        )
+        query = (
+            sa.select(_entry.c.seq, _entry.c.event_id, _entry.c.data, ends.label("size"))
+            .where(_entry.c.seq.in_(sa.select(_mention.c.seq).where(_mention.c.subject.in_(subjects))))
+            .order_by(_entry.c.seq)
+        )
+        told = []
+        for row in self._connection.execute(query).all():
+            envelope = Envelope.read(row.data)
+            fact = Statement.read(envelope.payload).fact
+            if not kinds or fact.kind in kinds:
+                signers = tuple(signature.key for signature in envelope.signatures)
+                told.append(Told(row.seq, row.event_id, self._received(row.size), fact, signers))
+        return told
+
+    def _received(self, size: int) -> datetime:
+        """When the transaction that made the log this long was received: its last entry says so."""
+        data = self._connection.scalar(sa.select(_entry.c.data).where(_entry.c.seq == size - 1))
+        fact: Fact = Statement.read(Envelope.read(bytes(data or b"")).payload).fact
+        assert isinstance(fact, Received), "a transaction ends with what it received"
+        return fact.at
+
+    def event(self, name: str) -> bytes | None:
+        """The signed bytes of an event, by its id; None where there is none."""
+        data = self._connection.scalar(sa.select(_entry.c.data).where(_entry.c.event_id == name))
+        return None if data is None else Envelope.read(data).payload
+
+    def text(self, commitment: str) -> str | None:
+        """The text behind a commitment; None where it was erased, and for a contractor's eyes."""
+        if self.carrier is not None:
+            return None
+        query = sa.select(_private.c.text).where(_private.c.commitment == commitment)
+        return cast("str | None", self._connection.scalar(query))
+
+    def silent_for(self, part: str) -> timedelta | None:
+        """For how long, in real time, a part of the system has given no sign; None where it never did."""
+        at = pulse(self._connection, part)
+        return None if at is None else (self._book.clock() - at) / self._book.pace
+
+
+def _pending(row: Any) -> Pending:
+    fact = Statement.read(row.payload).fact
+    assert event_id(row.payload) == row.id, "a draft is filed under its event"
+    return Pending(row.id, row.payload, fact, row.key, row.by, row.waits_for, row.at)

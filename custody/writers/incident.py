@@ -1,0 +1,746 @@
+"""The case file of an incident: one page for the head at night, and behind it all that the auditor relies on.
+
+The first page says what is presumed missing, who held it last by which signed event, how many people it is
+about, and what runs out next. Everything after it carries event ids and entry numbers, so that each line can
+be found in the ledger and checked there. What is unknown is called unknown, and never nought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, PageBreak
+
+from custody.writers import pdf
+from custody.writers.pdf import Column, count, grouped, moment, short
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone in this matter: number, roles in words, and the name if the caller gave one."""
+
+    id: str
+    roles: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event of the ledger in words. `at` is when it was received, which is the time that rules use.
+
+    `who` are the numbers of those who signed it (`signed`), or of the one for whom the server recorded it;
+    empty where the clock did it.
+    """
+
+    seq: int
+    event: str
+    at: datetime
+    what: str
+    who: tuple[str, ...]
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one person was to be told on one rung, or on its repeats (`times` above 1), on one channel.
+
+    `due` is the alarm's; None for what is no alert, a reminder or the all-clear. `accepted` is when the relay
+    took the (first) message over, `slowest` the longest that one took from its scheduled time.
+    """
+
+    alarm: str
+    rung: str
+    due: datetime | None
+    person: str
+    channel: str
+    scheduled: datetime
+    accepted: datetime | None
+    slowest: timedelta | None
+    attempts: int
+    message: str | None
+    times: int = 1
+    times_accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The first of some people whose message was accepted by the relay, and how long after the due time."""
+
+    person: str
+    at: datetime
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A signed-in person's word that they know; `counts` is False for one of the trip itself."""
+
+    seq: int
+    event: str
+    at: datetime
+    person: str
+    alarm: str
+    rung: int
+    after: timedelta
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A signed decision; `reason` is None where it was erased."""
+
+    seq: int
+    event: str
+    at: datetime
+    by: str
+    owner: str
+    decision: str
+    reason: str | None
+    lapses: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One line of the manifest, the data sets on it, and what a hand-off said about it."""
+
+    line: int
+    id: str
+    volser: str | None
+    form: str | None
+    data_sets: tuple[str, ...]
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """What was described; `title` is None where it was erased. `here` of its `total` media are in this case."""
+
+    code: str
+    title: str | None
+    least: int | None
+    most: int | None
+    here: int
+    total: int
+    other_copies: str
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One side of a hand-off: the person, the key's fingerprint, and the log's size that the device had seen."""
+
+    person: str
+    key: str
+    seen: int
+    revoked: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    """A hand-off as both signed it, and what became of it."""
+
+    seq: int
+    event: str
+    at: datetime
+    device_at: datetime
+    site: str
+    giver: Party
+    taker: Party
+    what: str
+    status: str
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The last proven holder: who took custody, where, by which hand-off."""
+
+    person: str
+    site: str
+    at: datetime
+    event: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A deadline, or a duty without one (`due` is None), with the event that starts it and where it stands."""
+
+    label: str
+    starts: datetime
+    started_by: str
+    due: datetime | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a stranger wrote about something of this consignment; `words` is None where it was erased."""
+
+    seq: int
+    event: str
+    at: datetime
+    item: str
+    words: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the evidence is checked with: `size` entries as of the case file, the newest signed note over them."""
+
+    origin: str
+    genesis: str
+    policy: str
+    log_key: str
+    size: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole case. `zone` is the receiving site's; `as_of` the time of the newest entry in here.
+
+    `least` and `most` are people, each None where unknown; `undescribed` counts the media on which no data
+    set is on record. `state` is the consignment's: travelling, received, arrived.
+    """
+
+    incident: str
+    opened: Line
+    presumed_by: str
+    state: str
+    arrived_at: datetime | None
+    flags: tuple[str, ...]
+    consignment: str
+    route: str
+    from_site: str
+    to_site: str
+    carrier: str
+    case: str | None
+    seal: str | None
+    zone: str
+    as_of: datetime
+    alarm: str
+    cause: str
+    due: datetime
+    holder: Holder | None
+    least: int | None
+    most: int | None
+    undescribed: int
+    senior: Reached | None
+    head: Reached | None
+    people: tuple[Person, ...]
+    media: tuple[Medium, ...]
+    data_sets: tuple[DataSet, ...]
+    timeline: tuple[Line, ...]
+    told: tuple[Told, ...]
+    acknowledgements: tuple[Acknowledgement, ...]
+    decisions: tuple[Decision, ...]
+    hand_offs: tuple[HandOff, ...]
+    clocks: tuple[Clock, ...]
+    found: tuple[Found, ...]
+    proof: Proof
+
+
+ERASED: Final = "erased"
+LISTED: Final = 4
+"""So many data sets are named on the first page; all of them stand in their own part."""
+
+
+def incident(report: Report) -> bytes:
+    """The PDF of a case file, A4; the same bytes for the same report."""
+    foot = f"CONFIDENTIAL. Entries 0 to {report.proof.size - 1:,}, as of {moment(report.as_of, report.zone)}"
+    furniture = pdf.Furniture(f"Case file of incident {report.incident}", report.proof.origin, foot)
+    parts = (
+        _summary,
+        _timeline,
+        _told,
+        _answers,
+        _media,
+        _hand_offs,
+        _clocks,
+        _people,
+        _how_to_verify,
+    )
+    return pdf.document(furniture, [block for part in parts for block in part(report)])
+
+
+# ----------------------------------------------------------------------------------------- the first page
+
+
+def _summary(report: Report) -> Iterator[Flowable]:
+    yield pdf.title(f"Incident {report.incident}")
+    yield pdf.box(*_verdict(report), solid=report.state != "arrived")
+    rows = [
+        ("Missing since", f"{moment(report.opened.at, report.zone)}, {report.presumed_by}"),
+        ("Was due", f"{moment(report.due, report.zone)}: alarm {report.alarm}, {report.cause}"),
+        ("Last proven holder", _holder(report)),
+        ("Travelled", _travelled(report)),
+        ("Data sets", _data_sets(report)),
+        ("People concerned", people_words(report)),
+        ("Other copies", _copies(report)),
+        (
+            "Proof of encryption",
+            "no escrow record: this version of the ledger keeps none of the media's keys. Nothing here proves"
+            " that these media are encrypted, and nothing here says that they are not.",
+        ),
+        ("Senior management", _reached(report, report.senior, "senior manager")),
+        ("Head", _reached(report, report.head, "head")),
+        ("Acknowledged", _acknowledged(report)),
+        ("Owner and decision", _decided(report)),
+        ("Runs out", _runs_out(report)),
+    ]
+    if report.flags:
+        rows.insert(4, ("Not as it should be", "; ".join(report.flags)))
+    yield pdf.fields(rows)
+    yield pdf.paragraph(
+        f"As of {moment(report.as_of, report.zone)}: what came later is not in here. Times are the wall clock's in"
+        f" {report.zone}, in brackets UTC, and are when the server received an event. Numbers such as P-7 are"
+        " people: the part People says who they are.",
+        pdf.SMALL,
+    )
+    yield PageBreak()
+
+
+def _verdict(report: Report) -> tuple[str, str]:
+    media = count(len(report.media), "medium", "media")
+    trip = f"{report.consignment}, {report.from_site} to {report.to_site}"
+    if report.state == "arrived" and report.arrived_at is not None:
+        late = moment(report.arrived_at, report.zone)
+        return (
+            f"ARRIVED LATE: {media} of {trip}",
+            f"They were presumed missing and came complete at {late}. The incident stays on record.",
+        )
+    if report.state == "received":
+        return (
+            f"RECEIVED, NOT COMPLETE: {media} of {trip}",
+            "The receiving site has signed for something, but not for everything as it should be: see Hand-offs.",
+        )
+    return (
+        f"PRESUMED MISSING: {media} of {trip}",
+        "No complete receipt by the receiving site is in the ledger. Nobody reported this: silence did.",
+    )
+
+
+def _holder(report: Report) -> str:
+    if report.holder is None:
+        return (
+            f"nobody has signed for a pick-up: the media were last proven to be at {report.from_site}, where they"
+            " are on the books"
+        )
+    at = report.holder
+    return (
+        f"{_who(report, at.person)}, since {moment(at.at, report.zone)} at {at.site}, by hand-off"
+        f" {short(at.event)} (entry {at.seq:,}) signed by both parties"
+    )
+
+
+def _travelled(report: Report) -> str:
+    packed = "loose, in no case"
+    if report.case is not None and report.seal is not None:
+        packed = f"in case {grouped(report.case)} under seal {grouped(report.seal)}"
+    return f"route {report.route} with {report.carrier}, {packed}"
+
+
+def _data_sets(report: Report) -> str:
+    if not report.data_sets:
+        return "unknown: no data set is on record for any of these media"
+    named = [f"{s.code} ({ERASED if s.title is None else s.title})" for s in report.data_sets[:LISTED]]
+    more = len(report.data_sets) - LISTED
+    words = "; ".join([*named, f"and {more} more"] if more > 0 else named)
+    if report.undescribed:
+        words += f". For {report.undescribed} of the media no data set is on record"
+    return words
+
+
+def people_words(report: Report) -> str:
+    """How many people, as a range; `unknown` where it is, for unknown is never nought."""
+    if report.least is None:
+        unnumbered = sum(s.most is None for s in report.data_sets)
+        if not unnumbered:
+            return "unknown"
+        return f"unknown: no number is on record for {unnumbered} of {len(report.data_sets)} data sets"
+    least = f"at least {report.least:,}"
+    if report.most is None:
+        media = count(report.undescribed, "medium has", "media have")
+        return f"{least}, at most unknown: {media} no data set on record"
+    if len(report.data_sets) == 1 or report.least == report.most:
+        return f"{least}, at most {report.most:,}"
+    return f"{least}, at most {report.most:,} (the largest data set, and all of them added up)"
+
+
+def _copies(report: Report) -> str:
+    if not report.data_sets:
+        return "unknown"
+    by_answer: dict[str, list[str]] = {}
+    for each in report.data_sets:
+        by_answer.setdefault(each.other_copies, []).append(each.code)
+    if len(by_answer) == 1:
+        (answer,) = by_answer
+        return {"no": "NO: none of these data sets is on record as being anywhere else"}.get(
+            answer, f"{answer}, for all of these data sets"
+        )
+    named = {answer: codes[:LISTED] + ["..."] * (len(codes) > LISTED) for answer, codes in by_answer.items()}
+    order = ("no", "unknown", "yes")
+    return "; ".join(f"{a.upper()} for {', '.join(named[a])}" for a in order if a in named)
+
+
+def _reached(report: Report, reached: Reached | None, role: str) -> str:
+    if reached is None:
+        return f"NOT TOLD: no message to a {role} about {report.alarm} has been accepted by the mail relay"
+    return (
+        f"{_who(report, reached.person)}: message accepted by the relay at"
+        f" {moment(reached.at, report.zone)}, {_span(reached.after)} after the due time"
+    )
+
+
+def _acknowledged(report: Report) -> str:
+    for each in report.acknowledgements:
+        if each.counts:
+            late = _span(each.after)
+            return f"first by {_who(report, each.person)}, {late} after the due time"
+    return "by nobody outside the trip"
+
+
+def _decided(report: Report) -> str:
+    if not report.decisions:
+        return "NONE: nobody owns this incident and nothing is decided"
+    last = report.decisions[-1]
+    lapsed = "LAPSED" if last.lapses <= report.as_of else "lapses"
+    return (
+        f"{_DECISIONS.get(last.decision, last.decision)}, by {_who(report, last.by)}; owner"
+        f" {_who(report, last.owner)}; {lapsed} {moment(last.lapses, report.zone)}"
+    )
+
+
+def _runs_out(report: Report) -> str:
+    ahead = sorted((c for c in report.clocks if c.due and c.due > report.as_of), key=lambda c: c.due or c.starts)
+    gone = [c for c in report.clocks if c.due and c.due <= report.as_of]
+    words = [f"{c.label}: by {moment(c.due, report.zone)}" for c in ahead if c.due]
+    if gone:
+        words.append("HAVE RUN OUT: " + ", ".join(c.label for c in gone))
+    return "; ".join(words) or "no clock with a statutory or set limit"
+
+
+# --------------------------------------------------------------------------------------- what was recorded
+
+
+def _timeline(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("Timeline, out of the ledger")
+    yield pdf.table(
+        [
+            Column(f"Time ({report.zone}) and UTC", 37),
+            Column("What", 73),
+            Column("Who", 36),
+            Column("Event", 22, mono=True),
+            Column("Entry", 12),
+        ],
+        [
+            [moment(line.at, report.zone), line.what, _by(line), short(line.event), f"{line.seq:,}"]
+            for line in report.timeline
+        ],
+    )
+    for each in report.found:
+        words = ERASED if each.words is None else each.words
+        yield pdf.paragraph(
+            f"A finder wrote of {grouped(each.item)} (entry {each.seq:,}, {moment(each.at, report.zone)}): {words}"
+        )
+
+
+def _by(line: Line) -> str:
+    if not line.who:
+        return "the clock"
+    return ("signed by " if line.signed else "signed in: ") + " and ".join(line.who)
+
+
+def _told(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("Who was told, and when")
+    yield pdf.paragraph(
+        "Accepted means that the mail relay took the message over; it is no proof that anybody read it. Delay is"
+        " from the time for which the rung was scheduled, after due from the alarm's due time.",
+        pdf.SMALL,
+    )
+    yield pdf.table(
+        [
+            Column("Rung", 26),
+            Column("Person", 32),
+            Column("Channel and message", 37),
+            Column("Scheduled", 35),
+            Column("Accepted by the relay", 35),
+            Column("Tries", 15),
+        ],
+        [_told_row(report, each) for each in report.told],
+    )
+
+
+def _told_row(report: Report, each: Told) -> list[str]:
+    several = each.times > 1
+    message = f" {each.message}" if each.message and not several else ""
+    scheduled = moment(each.scheduled, report.zone)
+    if several:
+        scheduled = f"first {scheduled}"
+    return [
+        f"{each.alarm} {each.rung}",
+        _who(report, each.person),
+        each.channel + message,
+        scheduled,
+        _outcome(report, each),
+        f"{each.attempts}",
+    ]
+
+
+def _outcome(report: Report, each: Told) -> str:
+    if each.accepted is None or each.slowest is None:
+        return "NOT ACCEPTED" if each.attempts else "NOT SENT YET"
+    delay = f"delay {_span(each.slowest)}"
+    if each.times > 1:
+        return f"{each.times_accepted} of {each.times} accepted; longest {delay}"
+    after = f"; after due {_span(each.accepted - each.due)}" if each.due is not None else ""
+    return f"{moment(each.accepted, report.zone)}; {delay}{after}"
+
+
+def _answers(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("Acknowledgements")
+    if report.acknowledgements:
+        yield pdf.table(
+            [Column("Time", 38), Column("Who", 55), Column("What it does", 50), Column("Event", 25, mono=True), Column("Entry", 12)],
+            [
+                [
+                    moment(each.at, report.zone),
+                    _who(report, each.person),
+                    f"{each.alarm}, rung {each.rung}, {_span(each.after)} after due: "
+                    + ("spares them the repeats for 60 minutes" if each.counts else "nothing: part of the trip"),
+                    short(each.event),
+                    f"{each.seq:,}",
+                ]
+                for each in report.acknowledgements
+            ],
+        )
+    else:
+        yield pdf.paragraph("Nobody has acknowledged.")
+    yield pdf.heading("Decisions")
+    if not report.decisions:
+        yield pdf.paragraph("Nobody has decided anything, and the incident has no owner.")
+    for each in report.decisions:
+        yield KeepTogether(
+            pdf.fields(
+                [
+                    ("Decision", _DECISIONS.get(each.decision, each.decision)),
+                    ("Signed by", f"{_who(report, each.by)}, {moment(each.at, report.zone)}"),
+                    ("Owner", _who(report, each.owner)),
+                    ("Reason", ERASED if each.reason is None else each.reason),
+                    ("Lapses", f"{moment(each.lapses, report.zone)}"),
+                    ("Event", f"{each.event[:32]} {each.event[32:]}, entry {each.seq:,}"),
+                ]
+            )
+        )
+
+
+_DECISIONS: Final = {
+    "search": "search",
+    "report-to-police": "report to the police",
+    "notify": "notify the people concerned",
+    "do-not-notify": "do NOT notify the people concerned",
+}
+
+
+def _media(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("Data sets on these media")
+    if report.data_sets:
+        yield pdf.table(
+            [
+                Column("Data set", 34),
+                Column("Title", 62),
+                Column("People", 42),
+                Column("Media here", 22),
+                Column("Other copies", 20),
+            ],
+            [
+                [
+                    each.code,
+                    ERASED if each.title is None else each.title,
+                    "unknown" if each.most is None else f"{each.least or 0:,} to {each.most:,}",
+                    f"{each.here:,} of {each.total:,}",
+                    each.other_copies,
+                ]
+                for each in report.data_sets
+            ],
+        )
+    yield pdf.paragraph(
+        f"People concerned: {people_words(report)}. Nobody may know how far the data sets overlap, hence a range."
+        " A data set counts as exposed when one of its media is missing. The numbers are as they were described"
+        " and recorded; the ledger does not count people.",
+        pdf.SMALL,
+    )
+    yield pdf.heading("The media")
+    yield pdf.table(
+        [
+            Column("Line", 11),
+            Column("Identity on the label", 40, mono=True),
+            Column("Volser", 24, mono=True),
+            Column("Form", 22),
+            Column("Data sets", 48),
+            Column("Remarks", 35),
+        ],
+        [
+            [
+                str(each.line),
+                grouped(each.id),
+                each.volser or "none",
+                each.form or "not given",
+                ", ".join(each.data_sets) or "none on record",
+                each.remark,
+            ]
+            for each in report.media
+        ],
+    )
+
+
+def _hand_offs(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("Hand-offs, with the keys that signed them")
+    if not report.hand_offs:
+        yield pdf.paragraph("There is none: nobody has signed for a pick-up.")
+    for number, each in enumerate(report.hand_offs, 1):
+        why = f" ({'; '.join(each.why)})" if each.why else ""
+        yield KeepTogether(
+            [
+                pdf.paragraph(f"{number}. {each.what}"),
+                pdf.fields(
+                    [
+                        ("Became", f"{each.status}{why}"),
+                        ("Received", f"{moment(each.at, report.zone)}; on the device it was {moment(each.device_at, report.zone)}"),
+                        ("Giver", _party(report, each.giver)),
+                        ("Giver's key", f"{each.giver.key[:32]} {each.giver.key[32:]}"),
+                        ("Taker", _party(report, each.taker)),
+                        ("Taker's key", f"{each.taker.key[:32]} {each.taker.key[32:]}"),
+                        ("Event", f"{each.event[:32]} {each.event[32:]}, entry {each.seq:,}"),
+                    ]
+                ),
+            ]
+        )
+
+
+def _party(report: Report, party: Party) -> str:
+    revoked = ""
+    if party.revoked is not None:
+        revoked = f"; this device was revoked {moment(party.revoked, report.zone)}"
+    entries = count(party.seen, "entry", "entries")
+    return f"{_who(report, party.person)}; the device had verified the log up to {entries}{revoked}"
+
+
+def _clocks(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("Clocks")
+    yield pdf.paragraph(
+        "Which of these apply is for counsel to say. That a report was filed is not recorded in this version: keep"
+        " the authority's reference with this file.",
+        pdf.SMALL,
+    )
+    yield pdf.table(
+        [Column("Clock", 44), Column("Starts", 44), Column("Due", 42), Column("From", 50)],
+        [
+            [each.label, f"{moment(each.starts, report.zone)}: {each.started_by}", _clock_due(report, each), each.source]
+            for each in report.clocks
+        ],
+    )
+
+
+def _clock_due(report: Report, clock: Clock) -> str:
+    if clock.due is None:
+        return "no fixed time"
+    out = "HAS RUN OUT: " if clock.due <= report.as_of else ""
+    return out + moment(clock.due, report.zone)
+
+
+def _people(report: Report) -> Iterator[Flowable]:
+    yield pdf.heading("People in this file")
+    yield pdf.table(
+        [Column("Number", 20), Column("Name", 60), Column("Roles, as on the books now", 100)],
+        [[each.id, each.name or "not given", each.roles] for each in report.people],
+    )
+    yield pdf.paragraph(
+        "Names are not in the ledger, whose entries cannot be erased; they were looked up when this file was made.",
+        pdf.SMALL,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the last page
+
+_LIMITS: Final = (
+    "A signature proves that the key of an enrolled device signed exactly these words. It does not prove whose hand"
+    " held the device, nor that its owner understood them.",
+    "A scan proves that a label was read, by a device of the one who signed. It does not prove that the cartridge"
+    " under the label is the right one, nor what is on it. Where case and seal were read, the cartridges were read"
+    " when they were packed and not since.",
+    "A time is the server's word. It cannot come before the entries before it, and what devices had verified bounds"
+    " it from the other side. A device's own clock stands beside it as evidence.",
+    "Accepted by the relay is not read by a person. Titles, reasons and names are kept outside the ledger, where"
+    " they can be erased; titles and reasons were compared with what the ledger commits to, names cannot be.",
+    "This file is a print-out and is signed by nobody. What counts is the ledger, checked as above.",
+)
+
+
+def _how_to_verify(report: Report) -> Iterator[Flowable]:
+    proof = report.proof
+    yield PageBreak()
+    yield pdf.heading("How to verify this")
+    yield pdf.paragraph(
+        "All of the above can be found in the ledger, entry by entry, and the ledger can be judged by anybody who has"
+        " Python and its package cryptography. You need the bundle, which the head or an auditor exports; the file"
+        " policy, which says whose signatures are believed; and the hash of the genesis. The last two must have"
+        " reached you by another way than this file and the bundle: compare them.",
+    )
+    yield pdf.mono(f"python -m custody.audit bundle.zip --policy policy --pin pin \\\n    --genesis {proof.genesis}")
+    yield pdf.fields(
+        [
+            ("Genesis", f"{proof.genesis[:32]} {proof.genesis[32:]}"),
+            ("Policy's SHA-256", f"{proof.policy[:32]} {proof.policy[32:]}"),
+            ("Log's key", proof.log_key),
+            ("This file is of", f"entries 0 to {proof.size - 1:,} of the log {proof.origin}"),
+        ]
+    )
+    yield pdf.beside(
+        [
+            pdf.paragraph(
+                "The policy's hash is of the file as it is when a book is made, with no witness. If yours names"
+                " witnesses, its hash is another.",
+                pdf.SMALL,
+            ),
+            pdf.paragraph(
+                "The code is the signed checkpoint over exactly these entries. Saved as the file pin, letter by"
+                " letter with its last line's end, it makes the audit fail if anything in them was changed since."
+                " This is its text:",
+                pdf.SMALL,
+            ),
+            pdf.mono(proof.checkpoint),
+        ],
+        [pdf.Code(proof.checkpoint, 44 * mm)],
+        50 * mm,
+    )
+    yield pdf.heading("What this proves, and what it does not")
+    for limit in _LIMITS:
+        yield pdf.paragraph(limit)
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+def _who(report: Report, person: str) -> str:
+    """`P-7 Carl Chan`, or `P-7 (courier of FLEET)` where no name was given."""
+    for each in report.people:
+        if each.id == person:
+            return f"{person} {each.name}" if each.name else f"{person} ({each.roles})"
+    return person
+
+
+def _span(duration: timedelta) -> str:
+    """`2 s`, `30 min 2 s`, `25 h 0 min`: rounded down."""
+    seconds = max(int(duration.total_seconds()), 0)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600:,} h {seconds % 3600 // 60} min"
+
+
