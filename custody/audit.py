@@ -60,8 +60,8 @@ class Report:
     """What the auditor found.
 
     `sound` is the verdict; where it is False, `failed` is the step, `why` the sentence and `entry` the
-    first bad entry, if it is about one; `newer` that this program is too old to judge it. `world` is what
-    the entries up to there tell.
+    first bad entry, if it is about one; `newer` that this program is too old to judge it. The first
+    `judged` entries hold, whole transactions of them, and `world` is what they tell.
     """
 
     policy: str = ""
@@ -77,12 +77,13 @@ class Report:
     entry: int | None = None
     why: str = ""
     newer: bool = False
+    judged: int = 0
     world: World = field(default_factory=World)
 
     @property
-    def only_history(self) -> bool:
-        """Whether a pin or a witness vouches that there is no second history."""
-        return bool(self.pins or self.witnesses)
+    def vouched(self) -> int:
+        """How many entries a pin or the witnesses vouch for: of these there is no second history."""
+        return self.size if self.witnesses else max(self.pins, default=0)
 
 
 class _Failed(Exception):  # noqa: N818 - carries a verdict out of a step
@@ -132,6 +133,8 @@ def _verify(
     if dict(hash_tiles(hashes)) != tiles:
         raise _Failed(2, "A tile in the bundle is not the one that the entries make.")
     for pin in pinned:  # 3
+        if not pin.size:
+            raise _Failed(3, "A pinned checkpoint of no entries vouches for nothing.")
         if pin.size > checkpoint.size or roots[pin.size] != pin.root:
             what = "shorter than" if pin.size > checkpoint.size else "another history than"
             raise _Failed(3, f"The ledger is {what} the checkpoint of {pin.size:,} entries that was pinned.")
@@ -170,7 +173,7 @@ def _open(note: bytes, trust: Policy, report: Report) -> Opened:
 def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint:
     """An older checkpoint that the auditor kept. It needs the log's signature, not the witnesses'."""
     try:
-        note = Note.read(pin)
+        note = Note.read(pin.rstrip(b"\n") + b"\n")  # many readers of QR codes drop the last line's end
         old = Checkpoint.read(note.text)
         signed = any(
             (key.name, key.id) == (line.name, line.key_id)
@@ -202,12 +205,10 @@ def _unpack(members: Iterable[tuple[str, bytes]], size: int) -> tuple[list[bytes
 
 def _first_bad_leaf(hashes: list[bytes], tiles: dict[str, bytes]) -> tuple[str, int | None]:
     """Which entry differs from the level-0 tiles, if they can tell."""
-    for (path, derived), given in zip(hash_tiles(hashes), tiles.values(), strict=True):
-        if not path.startswith("tile/0/") or derived == given:
-            continue
-        start = next(i for i in range(0, len(derived), 32) if derived[i : i + 32] != given[i : i + 32])
-        index = hashes.index(derived[start : start + 32])
-        return "The entry is not the one that was hashed into the tree.", index
+    level_0 = b"".join(data for path, data in tiles.items() if path.startswith("tile/0/"))
+    for index, leaf in enumerate(hashes):
+        if level_0[index * 32 : index * 32 + 32] != leaf:
+            return "The entry is not the one that was hashed into the tree.", index
     return "The root over the entries is not the one that the checkpoint signs.", None
 
 
@@ -251,6 +252,7 @@ class History:
         for waiting in [*self._waiting, (index, name, statement, envelope)]:
             self._take(*waiting, statement.fact.at)
         self._waiting = []
+        self._report.judged = index + 1
         self._report.world.roots[frontier.size] = frontier.root()
 
     def close(self) -> None:
@@ -296,8 +298,8 @@ def text(report: Report) -> str:
         lines.append(f"time      {time_text(report.first)} to {time_text(report.last)}")
     lines += [f"step {step}    {_step(report, step)}" for step in STEPS]
     lines += [*_weaknesses(report), *_disputes(report)]
-    if not report.only_history:
-        lines.append("note      no pin and no witness: consistent, not proved to be the only history")
+    if report.sound:
+        lines += _reach(report)
     return "\n".join([*lines, verdict(report)])
 
 
@@ -308,7 +310,7 @@ def verdict(report: Report) -> str:
     where = f"entry {report.entry}: " if report.entry is not None else ""
     if report.newer:
         return f"not judged, {where}{report.why}"
-    held = f" Entries 0 to {report.entry - 1} hold." if report.entry else ""
+    held = f" Entries 0 to {report.judged - 1} hold." if report.judged else ""
     return f"tampered, {where}{report.why}{held}"
 
 
@@ -328,12 +330,25 @@ def _step(report: Report, step: int) -> str:
     elif report.failed is not None and report.failed < min(step, 4):
         outcome = "not reached"
     elif step == 7:
-        outcome = "nothing to judge: no release of a key can stand in this version of the ledger"
+        outcome = "none here"
+    elif step == 3 and not report.pins:
+        outcome = "none given"
     elif report.failed is not None and step >= 4:
-        outcome = "holds up to there" if report.entry else "not reached"
+        outcome = "up to it" if report.judged else "not reached"
     else:
         outcome = "holds"
-    return f"{outcome:8}  {STEPS[step]}"
+    return f"{outcome:11}  {STEPS[step]}"
+
+
+def _reach(report: Report) -> Iterator[str]:
+    """How far anything but the log itself vouches that this is the only history."""
+    if not report.vouched:
+        yield "note      no pin and no witness: consistent, not proved to be the only history"
+    elif report.vouched < report.size:
+        yield (
+            f"note      pinned up to entry {report.vouched - 1}: what came after is consistent, not proved to"
+            " be the only history"
+        )
 
 
 def _weaknesses(report: Report) -> Iterator[str]:

@@ -338,7 +338,7 @@ class Labelled(Fact):
     signed: ClassVar = Signed.SERVER
     by: PersonId
     items: Annotated[tuple[Id, ...], Most(MANIFEST_MOST, ascending=True)]
-    stock: Annotated[str, Text(r"[a-z0-9-]{1,24}", "a stock's name")]
+    stock: Annotated[str, Text(r"[A-Za-z0-9-]{1,24}", "a stock's name")]
     reason: Hash | None = None
 
 
@@ -406,7 +406,8 @@ class Party:
     seen: Seen
 
 
-Lines = Annotated[tuple[Line, ...], Most(MANIFEST_MOST, ascending=True)]
+Lines = Annotated[tuple[Line, ...], Most(50, ascending=True)]
+"""More differences than these are not a hand-off: the taker refuses the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,7 +473,7 @@ class Climbed(Fact):
     rung: Annotated[int, Whole(0, 11)]
     repeat: Annotated[int, Whole(0, 100_000)]
     scheduled: datetime
-    told: Annotated[tuple[Recipient, ...], Most(200, least=0)]
+    told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,7 +483,7 @@ class Cleared(Fact):
     kind: ClassVar = "cleared"
     signed: ClassVar = Signed.SERVER
     alarm: AlarmId
-    told: Annotated[tuple[Recipient, ...], Most(200, least=0)]
+    told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,7 +493,7 @@ class Informed(Fact):
     kind: ClassVar = "informed"
     signed: ClassVar = Signed.SERVER
     event: Hash
-    told: Annotated[tuple[Recipient, ...], Most(200, least=0)]
+    told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def _no_fraction(text: str) -> Any:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 16:  # beyond 2**53 JavaScript and Python read different numbers
+    if len(text) > 16 or abs(int(text)) > 2**53:  # beyond it JavaScript and Python read different numbers
         raise Unreadable(f"{text[:20]!r} is too large a number.")
     return int(text)
 

@@ -1,1 +1,1 @@
-"""Labels for cartridges, cases, seals and slots: ids that survive being typed, and sheets to print them on."""
+"""Labels for cartridges, cases, seals and slots: ids that survive being typed, and sheets to print."""

@@ -3,7 +3,7 @@
 Western European text is set in Helvetica, which every PDF viewer has. Chinese is set in MSung-Light, Adobe's
 name for "the Traditional Chinese font of this computer": it is not embedded, so the computer that prints must
 have one. What neither has (Cyrillic, Arabic, a Chinese character outside Big5 and Hong Kong's additions to
-it) is shown as `?`, never as a blank. A label's identity does not depend on these lines.
+it) is shown as `?`. A label's identity does not depend on these lines.
 """
 
 import unicodedata

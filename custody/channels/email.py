@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Final
 
@@ -106,7 +107,7 @@ class Email:
         if code not in (250, 251):
             line.rset()
             raise smtplib.SMTPRecipientsRefused({str(mail["To"]): (code, words)})
-        code, words = line.data(mail.as_bytes())
+        code, words = line.data(mail.as_bytes(policy=SMTP))
         if code != 250:
             raise smtplib.SMTPDataError(code, words)
         return f"{code} {words.decode('utf-8', 'replace')}"

@@ -25,7 +25,7 @@ from custody import orders
 from custody.acts import alarms, consignments, documents, media, people, signing
 from custody.channels.email import Email, Relay
 from custody.cli import parts
-from custody.cli.tools import printed
+from custody.cli.tools import LETTERS, printed
 from custody.facts import Enrolled, Fact, Party, SetUpClosed
 from custody.ledger.envelope import pae
 from custody.ledger.keys import SigningKey
@@ -38,6 +38,7 @@ from custody.rules.incidents import incident_of
 from custody.rules.media import Medium
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts, export, home
+from labels import identity
 from labels.sheet import STOCKS, sheet
 from scanner_app import decode
 
@@ -96,6 +97,7 @@ class Clock:
         self._real = time.monotonic()
 
     def __call__(self) -> datetime:
+        """The story's moment now."""
         return self._start + timedelta(seconds=time.monotonic() - self._real)
 
     def skip_to(self, moment: datetime) -> None:
@@ -201,11 +203,11 @@ class Story:
         names = (*self.tapes, *self.spare)
         with self.book.world() as world:
             things = [world.get(Medium, name) for name in names]
-        pdf = sheet(printed(things, "a4-qr", LABEL_HOST), STOCKS["a4-qr"])
-        media.labelled(self.book, "P-1", names, "a4-qr", how="demo")
+        pdf = sheet(printed(things, "L7160", LABEL_HOST), STOCKS["L7160"])
+        media.labelled(self.book, "P-1", names, "L7160", how="demo")
         (self.folder / "labels.pdf").write_bytes(pdf)
         read = {code.text for page in pages(pdf) for code in decode.read(page, want=None).codes}
-        wanted = {label.url for label in printed(things, "a4-qr", LABEL_HOST)}
+        wanted = {identity.url(LABEL_HOST, LETTERS[thing.what], thing.id) for thing in things}
         if not wanted <= read:
             raise AssertionError(f"{len(wanted - read)} labels cannot be read back from the rendered page")
         self.note(f"labels.pdf: {len(names)} labels, each read back from the rendered page")
@@ -222,7 +224,7 @@ class Story:
         (self.folder / "manifest.pdf").write_bytes(documents.manifest_pdf(self.book, first))
         self.note(f"Mona, the site's manager, approves {first}: the alarm is armed")
         self.clock.skip_to(day("09:30"))
-        self.hand(first, "ann", "carl", "TOWER", read="case")
+        self.hand(first, "ann", "carl", "TOWER", read="case", seal="intact", seal_read=seal)
         self.note(
             f"Carl takes {first}: one statement, signed by both with their own keys; due {self.due(first)}"
         )
@@ -243,7 +245,7 @@ class Story:
         self.until("10:15", "C-1 is due in a quarter of an hour: a reminder, no alert")
         self.until("10:30", "C-1 has not arrived, and nobody has said anything: rung 1")
         self.clock.skip_to(day("10:34"))
-        alarms.acknowledge(self.book, self.ids["dana"], "A-1", how="demo")
+        alarms.acknowledge(self.book, self.ids["dana"], self.lost().id, how="demo")
         self.note("Dana acknowledges, signed in: it spares her the repeats for an hour, and stops nothing")
         self.third()
         self.until("10:45", "rung 2: all senior managers, data protection officer, IT security")
@@ -255,6 +257,11 @@ class Story:
         pdf = documents.incident_pdf(self.book, incident.id, self.name_of)
         (self.folder / "incident.pdf").write_bytes(pdf)
         self.until("11:30", "rung 4: again every half an hour, until somebody owns it and has decided")
+
+    def lost(self) -> Alarm:
+        """The alarm of the consignment that never arrives."""
+        with self.book.world() as world:
+            return world.get(Alarm, world.get(Consignment, "C-1").alarms[0])
 
     def third(self) -> None:
         """A third one leaves. It falls due when the visitor is looking."""
@@ -277,7 +284,7 @@ class Story:
     def timeline(self) -> Iterator[str]:
         """`10:30:00  deadline` and what came of it, from the ledger."""
         with self.book.world() as world:
-            alarm = world.get(Alarm, "A-1")
+            alarm = world.get(Alarm, world.get(Consignment, "C-1").alarms[0])
             notices = sorted(
                 (n for n in world.all(Notice) if n.about == alarm.id),
                 key=lambda n: (n.accepted_at or n.scheduled, n.id),
@@ -299,7 +306,7 @@ class Story:
         """From the deadline to the relay's 250 for the first notice to a senior manager."""
         seniors = {self.ids["dana"], self.ids["sam"]}
         with self.book.world() as world:
-            alarm = world.get(Alarm, "A-1")
+            alarm = world.get(Alarm, world.get(Consignment, "C-1").alarms[0])
             accepted = [
                 n.accepted_at
                 for n in world.all(Notice)
@@ -380,6 +387,12 @@ class Story:
         return self.clock() >= moment and not armed and not waiting
 
     # ---------------------------------------------------------------------------------------------- words
+
+    def third_is_due_in(self, minutes: int) -> datetime:
+        """The moment so many minutes before the third consignment is due."""
+        with self.book.world() as world:
+            due = world.get(Consignment, "C-3").due
+        return (due or self.clock()) - timedelta(minutes=minutes)
 
     def note(self, what: str) -> None:
         """A line of the story."""

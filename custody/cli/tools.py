@@ -26,6 +26,7 @@ from labels.sheet import STOCKS, Label, Spine, calibration, sheet
 from scanner_app import decode
 
 _medium = SQLModel.metadata.tables["medium"]
+LETTERS = {"medium": "M", "case": "C", "seal": "S"}
 ROOM_WANTED = 1 << 30
 """Free bytes below which `doctor` complains."""
 
@@ -94,10 +95,9 @@ def printed(things: list[Medium], stock: str, host: str) -> list[Label] | list[S
         raise click.UsageError(
             "Set CUSTODY_LABEL_HOST before the first print: a neutral name that you will keep for ever."
         )
-    letters = {"medium": "M", "case": "C", "seal": "S"}
     return [
         Label(
-            t.id, identity.url(host, letters[t.what], t.id), tuple(x for x in (t.volser, t.form, t.site) if x)
+            t.id, identity.url(host, LETTERS[t.what], t.id), tuple(x for x in (t.volser, t.form, t.site) if x)
         )
         for t in things
     ]

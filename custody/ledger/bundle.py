@@ -112,7 +112,7 @@ def read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
         wanted = ["checkpoint", *paths(Checkpoint.read(Note.read(note).text).size)]
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
         if found != set(wanted):
-            odd = sorted(found ^ set(wanted))[0]
+            odd = min(found ^ set(wanted))
             raise Unreadable(f"{odd} is missing from the folder, or does not belong there.")
         for path in wanted[1:]:
             yield path, (folder / path).read_bytes()

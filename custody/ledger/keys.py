@@ -11,7 +11,7 @@ import hashlib
 from functools import lru_cache
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -56,7 +56,7 @@ def public_key(spki: str) -> PublicKey:
     der = unbase64(spki)
     try:
         key = serialization.load_der_public_key(der)
-    except (ValueError, TypeError) as problem:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
         raise Unreadable("This is not a public key.") from problem
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise Unreadable("Only keys on the curve P-256 are enrolled.")
@@ -99,7 +99,7 @@ class SigningKey:
         """The key in an unencrypted PKCS#8 file."""
         try:
             private = serialization.load_pem_private_key(pem, None)
-        except (ValueError, TypeError) as problem:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
             raise Unreadable("This file holds no private key that can be read.") from problem
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise Unreadable("This file holds no P-256 key.")

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -29,6 +29,8 @@ from custody.strict import base64text, unbase64
 ED25519: Final = 1
 COSIGNATURE: Final = 4
 SIGNATURES_MOST: Final = 64
+SURROGATES: Final = frozenset(map(chr, range(0xD800, 0xE000)))
+"""How bytes that are not UTF-8 stand in a policy's text, which the specification takes as octets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class VerifierKey:
         name, _, rest = vkey.partition("+")
         _, _, encoded = rest.partition("+")
         material = unbase64(encoded)
-        if not name or len(material) != 33 or material[0] not in (ED25519, COSIGNATURE):
+        if not name or any(c.isspace() or c in SURROGATES for c in name):
+            raise Unreadable("A vkey begins with a name, which has no spaces and is UTF-8.")
+        if len(material) != 33 or material[0] not in (ED25519, COSIGNATURE):
             raise Unreadable("This is not a vkey of an Ed25519 log or witness.")
         key = cls(name, material[0], material[1:])
         if str(key) != vkey:
@@ -90,7 +94,7 @@ class LogKey:
         """The key in an unencrypted PKCS#8 file."""
         try:
             private = serialization.load_pem_private_key(pem, None)
-        except (ValueError, TypeError) as problem:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
             raise Unreadable("This file holds no private key that can be read.") from problem
         if not isinstance(private, Ed25519PrivateKey):
             raise Unreadable("This file holds no Ed25519 key.")
@@ -230,7 +234,8 @@ class Policy:
                 waiting.pop(0)
             if not waiting:
                 raise Unreadable(
-                    f"The checkpoint's signature of {line.name} is of nobody whom the policy names, or out of order."
+                    f"The checkpoint's signature of {line.name} is of nobody whom the policy names, or it is"
+                    " out of order."
                 )
             name, key = waiting.pop(0)
             if not key.verifies(line.signature, note.text):
@@ -310,7 +315,9 @@ class _PolicyReader:
             raise Unreadable("a name is a member of one group, once.")
         self._grouped |= set(members)
         words = {"any": 1, "all": len(members)}
-        if threshold not in words and not (threshold.isascii() and threshold.isdigit()):
+        if threshold not in words and not (
+            threshold.isascii() and threshold.isdigit() and len(threshold) < 4
+        ):
             raise Unreadable("a group wants any, all or a number.")
         needed = words.get(threshold) or int(threshold)
         if not 1 <= needed <= len(members):

@@ -58,7 +58,7 @@ class Consignment(Noun):
 
     `manifest`, `approvals`, `head` and `receipts` are event ids: `head` is of the hand-off (at first the
     approval) that the next hand-off must name, `receipts` are the hand-offs at the destination. The first of
-    `alarms` is the one that was armed with the approval. `chain` is everyone of this trip whose word about
+    `alarms` waits for the trip's next step. `chain` is everyone of this trip whose word about
     it counts for less: requester, approver and every giver and taker. `flags` say what was not as it
     should be.
     """
@@ -173,10 +173,7 @@ def approved(world: World, event: Event) -> None:
         )
     alarms.check_ladder(fact.ladder)
     due = fact.pick_up_by + PICK_UP_GRACE
-    if consignment.alarms:
-        _rearm(world, consignment, "not-picked-up", due, fact.ladder)
-    else:
-        consignment = ring(world, consignment, "not-picked-up", due, fact.ladder)
+    consignment = _watch(world, replace(consignment, ladder=fact.ladder), "not-picked-up", due, event.at)
     world.put(
         replace(
             consignment,
@@ -200,30 +197,30 @@ def _approves(by: Person, consignment: Consignment) -> bool:
 def picked_up(world: World, consignment: Consignment, event: str, courier: str, at: datetime) -> Consignment:
     """The consignment after its first hand-off. Late for its pick-up, it keeps ringing as it did."""
     due = min(at, consignment.pick_up_by) + timedelta(minutes=consignment.transit)
-    _rearm(world, consignment, "overdue", due, consignment.ladder)
+    consignment = _watch(world, consignment, "overdue", due, at)
     passed = replace(consignment, state="travelling", head=event, holder=courier, picked_up_at=at, due=due)
     return flagged(passed, "picked up late") if at > consignment.pick_up_by else passed
 
 
-def ring(
-    world: World, consignment: Consignment, cause: Cause, due: datetime, ladder: Ladder = ()
-) -> Consignment:
-    """The consignment with one more alarm, unless one of this cause rings already."""
+def ring(world: World, consignment: Consignment, cause: Cause, now: datetime) -> Consignment:
+    """The consignment with one more alarm, due at once, unless one of this cause has not ended."""
     for name in consignment.alarms:
         alarm = world.get(Alarm, name)
         if alarm.cause == cause and alarm.ended_at is None:
             return consignment
-    alarm = alarms.arm(world, consignment.id, cause, due, ladder or consignment.ladder or DEFAULT_LADDER)
+    alarm = alarms.arm(world, consignment.id, cause, now, consignment.ladder or DEFAULT_LADDER)
     return replace(consignment, alarms=(*consignment.alarms, alarm.id))
 
 
-def _rearm(world: World, consignment: Consignment, cause: Cause, due: datetime, ladder: Ladder) -> None:
-    """The first alarm waits for something else now. What rings already is never put off."""
-    alarm = world.get(Alarm, consignment.alarms[0])
-    if alarm.rings or alarm.ended_at is not None:
-        return
-    fresh = replace(alarm, cause=cause, due=due, ladder=ladder, rung=0, repeat=0)
-    world.put(replace(fresh, next_at=fresh.scheduled(0)))
+def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, now: datetime) -> Consignment:
+    """A new first alarm waits for something else from now on. One that rings is never put off."""
+    if consignment.alarms:
+        alarm = world.get(Alarm, consignment.alarms[0])
+        if alarm.rings or alarm.ended_at is not None:
+            return consignment
+        alarms.end(world, alarm, now)
+    fresh = alarms.arm(world, consignment.id, cause, due, consignment.ladder)
+    return replace(consignment, alarms=(fresh.id, *consignment.alarms))
 
 
 def arrive(world: World, consignment: Consignment, at: datetime) -> None:

@@ -24,6 +24,7 @@ from typing import Final
 
 from custody.errors import Impossible
 from custody.facts import Cause, Handed, Seconded
+from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, along, arrive, flagged, picked_up, ring
 from custody.rules.people import Device, Person, new, signer
 from custody.rules.world import Event, Noun, World, check_seen, seen_size
@@ -66,7 +67,7 @@ def handed(world: World, event: Event) -> None:
     consignment = world.get(Consignment, fact.consignment)
     for party in (fact.giver, fact.taker):
         check_seen(world, event, party.seen)
-    blemish = _blemish(fact, consignment)
+    blemish = _blemish(world, fact, consignment)
     hand_off = HandOff(
         id=event.id,
         consignment=consignment.id,
@@ -203,8 +204,8 @@ def _carries(world: World, hand_off: HandOff, consignment: Consignment) -> bool:
 
 def _wrong_in_its_place(world: World, consignment: Consignment, hand_off: HandOff) -> list[str]:
     """What cannot be for the hand-off that follows the consignment's newest."""
-    awaited = consignment.state == "arrived" and bool(_followers(world, hand_off.id))
-    if not consignment.open and not (awaited or hand_off.id in consignment.receipts):
+    waiting = any(world.get(HandOff, name).status == "waiting" for name in consignment.receipts)
+    if not consignment.open and not (consignment.state == "arrived" and waiting):
         return ["the consignment is not on its way"]
     wrong = []
     before = world.find(HandOff, hand_off.previous)
@@ -257,16 +258,18 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
 
 
 def _dispute(world: World, hand_off: HandOff, reasons: list[str], now: datetime) -> None:
-    """It passes nothing (any more), and rings at once."""
+    """It passes nothing (any more), and rings at once. Who holds the media stays as it was last known."""
     world.put(replace(hand_off, status="disputed", why=(*hand_off.why, *reasons)))
     consignment = world.get(Consignment, hand_off.consignment)
     world.put(ring(world, flagged(consignment, "disputed"), "disputed", now))
 
 
-def _blemish(fact: Handed, consignment: Consignment) -> Cause | None:
-    """What rings at once, without waiting for the due time."""
-    if consignment.packing is not None and fact.seal != "intact":
-        return "seal"
+def _blemish(world: World, fact: Handed, consignment: Consignment) -> Cause | None:
+    """What rings at once, without waiting for the due time. An intact seal is the one that was closed."""
+    if consignment.packing is not None:
+        closed = world.get(Packing, consignment.packing).seal
+        if fact.seal != "intact" or fact.seal_read != closed:
+            return "seal"
     if fact.missing or fact.refused or fact.damaged or fact.extra:
         return "incomplete"
     return None

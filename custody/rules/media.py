@@ -45,10 +45,12 @@ class Exposure:
     """What the loss of some media would expose.
 
     `least` and `most` are people: from the largest data set to the sum of all, since nobody may know
-    how far the sets overlap. Either is None where a set's number is unknown; unknown is never 0.
+    how far the sets overlap. `least` is None where no set's number is known, `most` where one's is not, or
+    where media have no data set on record (`undescribed`); unknown is never 0.
     """
 
     data_sets: tuple[DataSet, ...]
+    undescribed: tuple[str, ...]
     least: int | None
     most: int | None
 
@@ -106,11 +108,8 @@ def exposure(world: World, media: Iterable[str]) -> Exposure:
     """What losing these media would expose. A set counts when one of its media is among them."""
     lost = set(media)
     sets = tuple(sorted((s for s in world.all(DataSet) if lost & set(s.media)), key=lambda found: found.id))
-    least = [s.least for s in sets]
-    most = [s.most for s in sets]
-    unknown = not sets or None in most
-    return Exposure(
-        sets,
-        None if unknown else max(n for n in least if n is not None),
-        None if unknown else sum(n for n in most if n is not None),
-    )
+    undescribed = tuple(sorted(lost.difference(*(s.media for s in sets))))
+    least = [s.least for s in sets if s.least is not None]
+    most = [s.most for s in sets if s.most is not None]
+    known = not undescribed and len(most) == len(sets)
+    return Exposure(sets, undescribed, max(least, default=None), sum(most) if known else None)

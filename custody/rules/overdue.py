@@ -120,4 +120,4 @@ def _people(world: World, audience: Audience, consignment: Consignment) -> list[
 def reachable(world: World, person: Person) -> bool:
     """Whether they are still to be told: a person whose contract ended is told nothing new."""
     organisation = world.get(Organisation, person.organisation)
-    return organisation.until is None or organisation.until > world.log.last
+    return organisation.until is None or organisation.until > world.now

@@ -96,7 +96,7 @@ MAY: Final[Mapping[str, frozenset[Role]]] = {
     "invite a person": frozenset({"admin"}),
     "change a person's roles": frozenset({"admin"}),
     "revoke a device": frozenset({"admin", "site-manager", "senior-manager", "it-security"}),
-    "confirm a device": frozenset({"site-manager", "senior-manager"}),
+    "confirm a device": frozenset({"site-manager", "senior-manager", "head"}),
     "close the set-up": frozenset({"admin"}),
     "set a route": frozenset({"senior-manager"}),
     "register media": frozenset({"admin"}),
@@ -168,7 +168,7 @@ def require(world: World, name: str, act: str, *, site: str | None = None) -> Pe
         where = f" at {site}" if site else ""
         raise Forbidden(f"{name} may not {act}{where}: it takes {_either(MAY[act])}.")
     organisation = world.find(Organisation, person.organisation)
-    if organisation is None or (organisation.until is not None and organisation.until <= world.log.last):
+    if organisation is None or (organisation.until is not None and organisation.until <= world.now):
         raise Forbidden(f"{name} may not {act}: their organisation's contract has ended.")
     return person
 

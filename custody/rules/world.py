@@ -73,6 +73,7 @@ class World:
     def __init__(self) -> None:
         self._nouns: dict[type[Noun], dict[str, Noun]] = {}
         self.roots: dict[int, bytes] = {}
+        self.moment: datetime | None = None
 
     def find(self, kind: type[N], name: str) -> N | None:
         """The noun of this kind and name, if there is one."""
@@ -100,6 +101,11 @@ class World:
     def root_at(self, size: int) -> bytes | None:
         """The root of the log when it had this size, if a transaction ended there."""
         return self.roots.get(size)
+
+    @property
+    def now(self) -> datetime:
+        """The moment at which something is decided here: the clock's, or else the last entry's."""
+        return self.moment or self.log.last
 
     @property
     def log(self) -> Log:

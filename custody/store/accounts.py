@@ -54,7 +54,7 @@ class Link:
 
 
 def add(book: Book, person: str, name: str, address: str) -> None:
-    """An account for this person, without a password. Conflict where they have one or the address is taken."""
+    """An account for this person, without a password. Conflict where they, or the address, have one."""
     check_free(book, address)
     with book.writing() as connection:
         if connection.scalar(sa.select(_account.c.person).where(_account.c.person == person)):
@@ -92,7 +92,7 @@ def addresses(connection: sa.Connection) -> dict[str, str]:
 
 
 def set_password(book: Book, person: str, digest: str, *, end_sessions: bool = True) -> Account:
-    """The account with this password hash. Every session that it had has ended, unless it is only rehashed."""
+    """The account with this password hash. Its sessions have ended, unless the hash alone is new."""
     change = {"password": digest, **({"session": _draw(book)} if end_sessions else {})}
     with book.writing() as connection:
         connection.execute(sa.update(_account).where(_account.c.person == person).values(**change))

@@ -137,7 +137,7 @@ class Page:
         self._book = book
         self.connection = connection
         self.world = world
-        self._tail = tail
+        self.tail = tail
         self._start = tail.size
         self._rows: list[dict[str, Any]] = []
         self._mentions: set[tuple[str, int]] = set()
@@ -146,6 +146,7 @@ class Page:
         self.now = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
         for log in world.all(Log):
             self.now = max(self.now, log.last)
+        world.moment = self.now
 
     def record(self, fact: Fact, about: Subject | None = None) -> Recorded:
         """Records a fact that the server speaks. It is about the genesis unless something nearer is named."""
@@ -168,14 +169,14 @@ class Page:
             return Recorded(known, name, new=False)
         if self.room <= 0 and not isinstance(statement.fact, Received):
             raise Conflict(f"This is more than one act can hold ({EVENTS_MOST} events). Do it in parts.")
-        seq = self._tail.size
+        seq = self.tail.size
         signers = tuple(signature.key for signature in envelope.signatures)
         evolve(self.world, Event(seq, name, statement, signers, self.now))
         leaf = envelope.leaf()
         Envelope.read(leaf)  # what is too long, or could not be read back, never enters
         self._rows.append({"seq": seq, "event_id": name, "leaf_hash": leaf_hash(leaf), "data": leaf})
         self._mentions.update((subject, seq) for subject in mentions(statement.fact))
-        self._tail.add(self._rows[-1]["leaf_hash"])
+        self.tail.add(self._rows[-1]["leaf_hash"])
         return Recorded(seq, name, new=True)
 
     def found(self, genesis: Genesis, founder: SigningKey) -> Recorded:
@@ -216,9 +217,9 @@ class Page:
         self.record(Received(events, self.now, how))
         write(sa.insert(_entry), self._rows)
         self._write_tiles()
-        root = self._tail.root()
-        note = self._book.keys.log.sign(Checkpoint(self._book.origin, self._tail.size, root))
-        write(sa.insert(_checkpoint), {"size": self._tail.size, "root": root, "note": note})
+        root = self.tail.root()
+        note = self._book.keys.log.sign(Checkpoint(self._book.origin, self.tail.size, root))
+        write(sa.insert(_checkpoint), {"size": self.tail.size, "root": root, "note": note})
         self._write_nouns()
         if self._mentions:
             rows = [{"subject": subject, "seq": seq} for subject, seq in sorted(self._mentions)]
@@ -226,7 +227,7 @@ class Page:
 
     def _write_tiles(self) -> None:
         """Each tile whose 256 hashes are complete now, and those above that it completes."""
-        level, old, new = 0, self._start, self._tail.size
+        level, old, new = 0, self._start, self.tail.size
         while new >= WIDTH:
             for number in range(old // WIDTH, new // WIDTH):
                 hashes = _hashes(self.connection, level, number * WIDTH, WIDTH)
@@ -363,6 +364,7 @@ class Book:
                 page = Page(self, connection, BookWorld(connection, kept), tail.copy())
                 yield page
                 page.close(how)
+                few = page.world.few()
                 # A crash before this line: nothing happened. After it: all of it did, and is signed.
                 connection.commit()
             except sa.exc.DatabaseError as problem:
@@ -371,9 +373,7 @@ class Book:
             except BaseException:
                 connection.rollback()
                 raise
-            self._kept = (page._tail, page.world.few())  # noqa: SLF001 - a page is the book's own
-            if not page._rows:  # noqa: SLF001
-                self._kept = (tail, kept) if kept else None
+            self._kept = (page.tail, few)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -385,13 +385,19 @@ class Book:
     def world(self) -> Iterator[World]:
         """The nouns as they are, to decide nothing upon."""
         with self.read() as connection:
-            yield BookWorld(connection, {})
+            world = BookWorld(connection, {})
+            world.moment = self.clock()
+            yield world
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction on what is neither ledger nor its fold: the outbox's leases, drafts, pulses."""
-        with self._turn, self._locked(), self._connect() as connection, connection.begin():
-            yield connection
+        with self._turn, self._locked(), self._connect() as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            except sa.exc.DatabaseError as problem:
+                raise _translated(problem) from problem
 
     def checkpoint(self) -> str:
         """The newest signed note."""

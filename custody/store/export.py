@@ -16,7 +16,7 @@ from custody.errors import Unreadable
 from custody.ledger import bundle
 from custody.ledger.note import Checkpoint, Note
 from custody.ledger.tiles import WIDTH, entry_bundle, hash_tiles, tile_path
-from custody.store.book import Book, newest_note
+from custody.store.book import Book, BookWorld, newest_note
 
 _entry = SQLModel.metadata.tables["entry"]
 
@@ -53,6 +53,7 @@ def export_tiles(book: Book, folder: Path) -> None:
     replaced are removed, as tlog-tiles allows. A file that is there with other bytes is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _check_mirror(book, folder / "checkpoint")
     checkpoint = b""
     for path, data in members(book):
         if path == "checkpoint":
@@ -62,6 +63,20 @@ def export_tiles(book: Book, folder: Path) -> None:
     unfinished = folder / "checkpoint.part"
     unfinished.write_bytes(checkpoint)
     unfinished.replace(folder / "checkpoint")
+
+
+def _check_mirror(book: Book, path: Path) -> None:
+    """What is there already must be an older state of this very log: a mirror is a pin, never set back."""
+    if not path.exists():
+        return
+    there = Checkpoint.read(Note.read(path.read_bytes()).text)
+    with book.read() as connection:
+        world = BookWorld(connection, {})
+        if there.origin != book.origin or world.root_at(there.size) != there.root:
+            raise Unreadable(
+                f"{path} is of another log, or of a longer history than this book has. Export into another"
+                " folder; and if this was your mirror, find out why before you write to the book."
+            )
 
 
 def _write_tile(target: Path, data: bytes) -> None:

@@ -63,6 +63,7 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
     keys = Keys(founding.log_key, founding.server_key)
     book = Book(engine, folder / "book.lock", founding.origin, keys=keys, clock=clock, random=random)
     vkey = str(founding.log_key.verifier)
+    (folder / "policy").write_text(f"log {vkey}\nquorum none\n", "ascii")
     with book.page("console") as page:
         contact = page.private(founding.contact)
         page.found(
@@ -78,7 +79,6 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
             founding.founder_key,
         )
         genesis = page.world.log.genesis
-    (folder / "policy").write_text(f"log {vkey}\nquorum none\n", "ascii")
     (folder / "genesis.txt").write_text(f"{genesis}\n", "ascii")
     return book, genesis
 
@@ -101,6 +101,9 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
         check_tables(connection)
     book = Book(engine, folder / "book.lock", origin, keys=keys, clock=clock, random=random)
     book.verify_edge()
+    with book.world() as world:
+        if world.log.server_key != keys.server.public.id:
+            raise Untrusted("keys/server.pem is not the key that the genesis names. Restore the right one.")
     return book
 
 
@@ -163,10 +166,10 @@ def check_tables(connection: sa.Connection) -> None:
     if current != head:
         raise Untrusted(f"The book's tables are of version {current}, this program's of {head}.")
     there = _triggers(connection)
-    for name, sql in TRIGGERS.items():
-        if there.get(name) != sql:
+    for name in TRIGGERS.keys() | there.keys():
+        if there.get(name) != TRIGGERS.get(name):
             raise Untrusted(
-                f"The trigger {name} is missing from the book, or is another: somebody has opened the ledger"
+                f"The trigger {name} is missing from the book, or is not ours: somebody has opened the ledger"
                 " to changes. Compare it with pinned checkpoints (`custody audit --pin`) before you trust it."
             )
 

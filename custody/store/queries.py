@@ -30,7 +30,7 @@ from custody.rules.consignments import Consignment, Route
 from custody.rules.handoffs import HandOff
 from custody.rules.incidents import Incident, incident_of
 from custody.rules.media import DataSet, Exposure, Medium, exposure
-from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number
+from custody.rules.people import Device, Organisation, Person, Site, _confirms, may, number
 from custody.rules.world import Noun, World
 from custody.store import accounts
 from custody.store.book import Book, BookWorld
@@ -67,7 +67,7 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event of the ledger: its place, when it was received, what it states and whose keys stand under it."""
+    """An event of the ledger: its place, when it was received, what it states, whose keys signed it."""
 
     seq: int
     id: str
@@ -169,7 +169,7 @@ class View:
 
     @cached_property
     def _met(self) -> set[str]:
-        """Whom a contractor's people meet: their own, the parties of their trips, the keepers at both ends."""
+        """Whom a contractor's people meet: their own, the parties of their trips, who keeps both ends."""
         trips = self._rows(Consignment, _consignment.c.carrier == self.carrier)
         met = {person for trip in trips for person in trip.chain}
         ends = {site for trip in trips if trip.state in OPEN for site in (trip.from_site, trip.to_site)}
@@ -243,14 +243,14 @@ class View:
 
     def _signs(self, pending: Pending) -> bool:
         if isinstance(pending.fact, Enrolled):
-            return confirms(self.world, self.me, self.world.get(Person, pending.fact.person))
+            return _confirms(self.world, self.me, self.world.get(Person, pending.fact.person))
         return pending.waits_for == self.me.id
 
     # ----------------------------------------------------------------------------------------- consignments
 
     def board(self) -> list[Trip]:
         """Open consignments: what rings first, then by when it is due."""
-        where = _consignment.c.state.in_(OPEN)
+        where: sa.ColumnElement[bool] = _consignment.c.state.in_(OPEN)
         if self.carrier is not None:
             where = sa.and_(where, _consignment.c.carrier == self.carrier)
         trips = self._trips(self._rows(Consignment, where))
@@ -351,7 +351,7 @@ class View:
         """Media, cases and seals, by site, kind and the beginning of a volser or an id."""
         if self.carrier is not None:
             return []
-        where = sa.true()
+        where: sa.ColumnElement[bool] = sa.true()
         if site:
             where = sa.and_(where, _medium.c.site == site)
         if what:

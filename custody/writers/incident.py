@@ -7,7 +7,7 @@ be found in the ledger and checked there. What is unknown is called unknown, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -65,10 +65,17 @@ class Told:
     times: int = 1
     times_accepted: int = 0
 
+    @property
+    def after_due(self) -> timedelta | None:
+        """From the alarm's due time to the relay's acceptance, of a single alert that was accepted."""
+        if self.due is None or self.accepted is None or self.times > 1:
+            return None
+        return self.accepted - self.due
+
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The first of some people whose message was accepted by the relay, and how long after the due time."""
+    """The first of some people whose message was accepted, and how long after the alarm's due time."""
 
     person: str
     at: datetime
@@ -117,7 +124,7 @@ class Medium:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What was described; `title` is None where it was erased. `here` of its `total` media are in this case."""
+    """What was described; `title` is None where it was erased. `here` of its `total` media are in here."""
 
     code: str
     title: str | None
@@ -130,7 +137,7 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One side of a hand-off: the person, the key's fingerprint, and the log's size that the device had seen."""
+    """One side of a hand-off: the person, the key, and the size of the log that the device had seen."""
 
     person: str
     key: str
@@ -150,6 +157,7 @@ class HandOff:
     giver: Party
     taker: Party
     what: str
+    receipt: bool
     status: str
     why: tuple[str, ...]
 
@@ -167,7 +175,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A deadline, or a duty without one (`due` is None), with the event that starts it and where it stands."""
+    """A deadline, or a duty without one (`due` is None), what starts it, and where it is written."""
 
     label: str
     starts: datetime
@@ -189,7 +197,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the evidence is checked with: `size` entries as of the case file, the newest signed note over them."""
+    """What the evidence is checked with: its `size` in entries, and the newest signed note over them."""
 
     origin: str
     genesis: str
@@ -224,6 +232,7 @@ class Report:
     as_of: datetime
     alarm: str
     cause: str
+    alarm_due: datetime
     due: datetime
     holder: Holder | None
     least: int | None
@@ -275,7 +284,7 @@ def _summary(report: Report) -> Iterator[Flowable]:
     yield pdf.box(*_verdict(report), solid=report.state != "arrived")
     rows = [
         ("Missing since", f"{moment(report.opened.at, report.zone)}, {report.presumed_by}"),
-        ("Was due", f"{moment(report.due, report.zone)}: alarm {report.alarm}, {report.cause}"),
+        ("Was due", _was_due(report)),
         ("Last proven holder", _holder(report)),
         ("Travelled", _travelled(report)),
         ("Data sets", _data_sets(report)),
@@ -283,25 +292,30 @@ def _summary(report: Report) -> Iterator[Flowable]:
         ("Other copies", _copies(report)),
         (
             "Proof of encryption",
-            "no escrow record: this version of the ledger keeps none of the media's keys. Nothing here proves"
-            " that these media are encrypted, and nothing here says that they are not.",
+            (
+                "no escrow record: this version of the ledger keeps none of the media's keys. Nothing here"
+                " proves that these media are encrypted, and nothing here says that they are not."
+            ),
         ),
-        ("Senior management", _reached(report, report.senior, "senior manager")),
-        ("Head", _reached(report, report.head, "head")),
+        ("Senior management", _reached(report, report.senior, "a senior manager")),
+        ("Head", _reached(report, report.head, "the head")),
         ("Acknowledged", _acknowledged(report)),
         ("Owner and decision", _decided(report)),
-        ("Runs out", _runs_out(report)),
+        *_runs_out(report),
     ]
     if report.flags:
         rows.insert(4, ("Not as it should be", "; ".join(report.flags)))
     yield pdf.fields(rows)
     yield pdf.paragraph(
-        f"As of {moment(report.as_of, report.zone)}: what came later is not in here. Times are the wall clock's in"
-        f" {report.zone}, in brackets UTC, and are when the server received an event. Numbers such as P-7 are"
-        " people: the part People says who they are.",
+        f"As of {moment(report.as_of, report.zone)}: what came later is not in here. Times are the wall"
+        f" clock's in {report.zone}, in brackets UTC, and are when the server received an event. Numbers"
+        " such as P-7 are people: the part People says who they are.",
         pdf.SMALL,
     )
     yield PageBreak()
+
+
+_SILENCE: Final = ("overdue", "not-picked-up")
 
 
 def _verdict(report: Report) -> tuple[str, str]:
@@ -316,24 +330,36 @@ def _verdict(report: Report) -> tuple[str, str]:
     if report.state == "received":
         return (
             f"RECEIVED, NOT COMPLETE: {media} of {trip}",
-            "The receiving site has signed for something, but not for everything as it should be: see Hand-offs.",
+            (
+                "The receiving site has signed for something, but not for everything as it should be: see"
+                " Hand-offs."
+            ),
         )
     return (
         f"PRESUMED MISSING: {media} of {trip}",
-        "No complete receipt by the receiving site is in the ledger. Nobody reported this: silence did.",
+        "No complete receipt by the receiving site is in the ledger."
+        + (" Nobody reported this: silence did." if report.cause in _SILENCE else ""),
     )
 
 
+def _was_due(report: Report) -> str:
+    due = moment(report.due, report.zone)
+    if report.alarm_due == report.due:
+        return f"{due}, alarm {report.alarm} ({report.cause})"
+    return f"{due}; alarm {report.alarm} ({report.cause}) since {moment(report.alarm_due, report.zone)}"
+
+
 def _holder(report: Report) -> str:
+    disputed = sum(each.status == "disputed" for each in report.hand_offs)
+    but = f"; {count(disputed, 'hand-off is', 'hand-offs are')} disputed: see Hand-offs" if disputed else ""
     if report.holder is None:
-        return (
-            f"nobody has signed for a pick-up: the media were last proven to be at {report.from_site}, where they"
-            " are on the books"
-        )
+        nobody = "there is no hand-off that counts" if disputed else "nobody has signed for a pick-up"
+        where = f"the media were last proven to be at {report.from_site}, where they are on the books"
+        return f"{nobody}: {where}{but}"
     at = report.holder
     return (
         f"{_who(report, at.person)}, since {moment(at.at, report.zone)} at {at.site}, by hand-off"
-        f" {short(at.event)} (entry {at.seq:,}) signed by both parties"
+        f" {short(at.event)} (entry {at.seq:,}) signed by both parties{but}"
     )
 
 
@@ -347,7 +373,7 @@ def _travelled(report: Report) -> str:
 def _data_sets(report: Report) -> str:
     if not report.data_sets:
         return "unknown: no data set is on record for any of these media"
-    named = [f"{s.code} ({ERASED if s.title is None else s.title})" for s in report.data_sets[:LISTED]]
+    named = [f"{s.code} ({ERASED if s.title is None else _cut(s.title)})" for s in report.data_sets[:LISTED]]
     more = len(report.data_sets) - LISTED
     words = "; ".join([*named, f"and {more} more"] if more > 0 else named)
     if report.undescribed:
@@ -389,10 +415,10 @@ def _copies(report: Report) -> str:
 
 def _reached(report: Report, reached: Reached | None, role: str) -> str:
     if reached is None:
-        return f"NOT TOLD: no message to a {role} about {report.alarm} has been accepted by the mail relay"
+        return f"NOT TOLD: no message to {role} about {report.alarm} has been accepted by the mail relay"
     return (
         f"{_who(report, reached.person)}: message accepted by the relay at"
-        f" {moment(reached.at, report.zone)}, {_span(reached.after)} after the due time"
+        f" {moment(reached.at, report.zone)}, {_span(reached.after)} after the alarm's due time"
     )
 
 
@@ -400,7 +426,7 @@ def _acknowledged(report: Report) -> str:
     for each in report.acknowledgements:
         if each.counts:
             late = _span(each.after)
-            return f"first by {_who(report, each.person)}, {late} after the due time"
+            return f"first by {_who(report, each.person)}, {late} after the alarm's due time"
     return "by nobody outside the trip"
 
 
@@ -415,61 +441,65 @@ def _decided(report: Report) -> str:
     )
 
 
-def _runs_out(report: Report) -> str:
-    ahead = sorted((c for c in report.clocks if c.due and c.due > report.as_of), key=lambda c: c.due or c.starts)
-    gone = [c for c in report.clocks if c.due and c.due <= report.as_of]
-    words = [f"{c.label}: by {moment(c.due, report.zone)}" for c in ahead if c.due]
+def _runs_out(report: Report) -> Iterator[tuple[str, str]]:
+    limits = sorted((clock.due, clock.label) for clock in report.clocks if clock.due is not None)
+    gone = [f"{label}: {moment(due, report.zone)}" for due, label in limits if due <= report.as_of]
+    ahead = [f"{label}: {moment(due, report.zone)}" for due, label in limits if due > report.as_of]
     if gone:
-        words.append("HAVE RUN OUT: " + ", ".join(c.label for c in gone))
-    return "; ".join(words) or "no clock with a statutory or set limit"
+        yield "HAS RUN OUT", "; ".join(gone)
+    yield "Runs out next", "; ".join(ahead) or "no further clock with a limit"
 
 
 # --------------------------------------------------------------------------------------- what was recorded
 
 
 def _timeline(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("Timeline, out of the ledger")
+    yield from pdf.heading("Timeline, out of the ledger")
     yield pdf.table(
         [
-            Column(f"Time ({report.zone}) and UTC", 37),
-            Column("What", 73),
-            Column("Who", 36),
-            Column("Event", 22, mono=True),
-            Column("Entry", 12),
+            Column(f"{report.zone} and UTC", 33),
+            Column("What", 66),
+            Column("Who", 44),
+            Column("Event", 24, mono=True),
+            Column("Entry", 13),
         ],
         [
-            [moment(line.at, report.zone), line.what, _by(line), short(line.event), f"{line.seq:,}"]
+            [moment(line.at, report.zone), line.what, _by(report, line), short(line.event), f"{line.seq:,}"]
             for line in report.timeline
         ],
     )
     for each in report.found:
         words = ERASED if each.words is None else each.words
         yield pdf.paragraph(
-            f"A finder wrote of {grouped(each.item)} (entry {each.seq:,}, {moment(each.at, report.zone)}): {words}"
+            f"A finder wrote of {grouped(each.item)} (entry {each.seq:,}, {moment(each.at, report.zone)}):"
+            f" {words}"
         )
 
 
-def _by(line: Line) -> str:
+def _by(report: Report, line: Line) -> str:
     if not line.who:
-        return "the clock"
-    return ("signed by " if line.signed else "signed in: ") + " and ".join(line.who)
+        return "the server"
+    who = " and ".join(_who(report, person) for person in line.who)
+    return f"signed by {who}" if line.signed else f"recorded for {who}"
 
 
 def _told(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("Who was told, and when")
+    yield from pdf.heading("Who was told, and when")
     yield pdf.paragraph(
-        "Accepted means that the mail relay took the message over; it is no proof that anybody read it. Delay is"
-        " from the time for which the rung was scheduled, after due from the alarm's due time.",
+        "Accepted means that the mail relay took the message over; it is no proof that anybody read it."
+        " Delay is from the time for which the rung was scheduled, after due from the alarm's due time. A"
+        " message is named by the first 16 characters of its Message-ID.",
         pdf.SMALL,
     )
     yield pdf.table(
         [
-            Column("Rung", 26),
-            Column("Person", 32),
-            Column("Channel and message", 37),
-            Column("Scheduled", 35),
-            Column("Accepted by the relay", 35),
-            Column("Tries", 15),
+            Column("Alarm and rung", 25),
+            Column("Person", 33),
+            Column("Channel, message", 29),
+            Column("Scheduled (first)", 32),
+            Column("Accepted by the relay", 32),
+            Column("Delay", 14),
+            Column("After due", 15),
         ],
         [_told_row(report, each) for each in report.told],
     )
@@ -477,41 +507,49 @@ def _told(report: Report) -> Iterator[Flowable]:
 
 def _told_row(report: Report, each: Told) -> list[str]:
     several = each.times > 1
-    message = f" {each.message}" if each.message and not several else ""
-    scheduled = moment(each.scheduled, report.zone)
-    if several:
-        scheduled = f"first {scheduled}"
+    message = f" {each.message[1:17]}" if each.message is not None and not several else ""
     return [
-        f"{each.alarm} {each.rung}",
+        f"{each.alarm} {each.rung}" + (f", {each.times:,} times" if several else ""),
         _who(report, each.person),
         each.channel + message,
-        scheduled,
+        moment(each.scheduled, report.zone),
         _outcome(report, each),
-        f"{each.attempts}",
+        "" if each.slowest is None else "at most " * several + _clocked(each.slowest),
+        "" if each.after_due is None else _clocked(each.after_due),
     ]
 
 
 def _outcome(report: Report, each: Told) -> str:
-    if each.accepted is None or each.slowest is None:
-        return "NOT ACCEPTED" if each.attempts else "NOT SENT YET"
-    delay = f"delay {_span(each.slowest)}"
+    """When it was accepted; of several messages, how many were."""
+    tries = f", {count(each.attempts, 'try', 'tries')}" if each.attempts > each.times else ""
     if each.times > 1:
-        return f"{each.times_accepted} of {each.times} accepted; longest {delay}"
-    after = f"; after due {_span(each.accepted - each.due)}" if each.due is not None else ""
-    return f"{moment(each.accepted, report.zone)}; {delay}{after}"
+        return f"{each.times_accepted:,} of {each.times:,}{tries}"
+    if each.accepted is None:
+        return f"NOT ACCEPTED{tries or ', 1 try'}" if each.attempts else "NOT SENT YET"
+    return f"{moment(each.accepted, report.zone)}{tries}"
 
 
 def _answers(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("Acknowledgements")
+    yield from pdf.heading("Acknowledgements")
     if report.acknowledgements:
         yield pdf.table(
-            [Column("Time", 38), Column("Who", 55), Column("What it does", 50), Column("Event", 25, mono=True), Column("Entry", 12)],
+            [
+                Column("Time", 33),
+                Column("Who", 54),
+                Column("What it does", 56),
+                Column("Event", 24, mono=True),
+                Column("Entry", 13),
+            ],
             [
                 [
                     moment(each.at, report.zone),
                     _who(report, each.person),
                     f"{each.alarm}, rung {each.rung}, {_span(each.after)} after due: "
-                    + ("spares them the repeats for 60 minutes" if each.counts else "nothing: part of the trip"),
+                    + (
+                        "spares them the repeats for 60 minutes"
+                        if each.counts
+                        else "nothing: part of the trip"
+                    ),
                     short(each.event),
                     f"{each.seq:,}",
                 ]
@@ -520,7 +558,7 @@ def _answers(report: Report) -> Iterator[Flowable]:
         )
     else:
         yield pdf.paragraph("Nobody has acknowledged.")
-    yield pdf.heading("Decisions")
+    yield from pdf.heading("Decisions")
     if not report.decisions:
         yield pdf.paragraph("Nobody has decided anything, and the incident has no owner.")
     for each in report.decisions:
@@ -532,7 +570,7 @@ def _answers(report: Report) -> Iterator[Flowable]:
                     ("Owner", _who(report, each.owner)),
                     ("Reason", ERASED if each.reason is None else each.reason),
                     ("Lapses", f"{moment(each.lapses, report.zone)}"),
-                    ("Event", f"{each.event[:32]} {each.event[32:]}, entry {each.seq:,}"),
+                    (f"Event, entry {each.seq:,}", pdf.digest(each.event)),
                 ]
             )
         )
@@ -547,7 +585,7 @@ _DECISIONS: Final = {
 
 
 def _media(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("Data sets on these media")
+    yield from pdf.heading("Data sets on these media")
     if report.data_sets:
         yield pdf.table(
             [
@@ -569,12 +607,12 @@ def _media(report: Report) -> Iterator[Flowable]:
             ],
         )
     yield pdf.paragraph(
-        f"People concerned: {people_words(report)}. Nobody may know how far the data sets overlap, hence a range."
-        " A data set counts as exposed when one of its media is missing. The numbers are as they were described"
-        " and recorded; the ledger does not count people.",
+        f"People concerned: {people_words(report)}. Nobody may know how far the data sets overlap, hence a"
+        " range. A data set counts as exposed when one of its media is missing. The numbers are as they"
+        " were described and recorded; the ledger does not count people.",
         pdf.SMALL,
     )
-    yield pdf.heading("The media")
+    yield from pdf.heading("The media")
     yield pdf.table(
         [
             Column("Line", 11),
@@ -599,23 +637,29 @@ def _media(report: Report) -> Iterator[Flowable]:
 
 
 def _hand_offs(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("Hand-offs, with the keys that signed them")
+    yield from pdf.heading("Hand-offs, with the keys that signed them")
     if not report.hand_offs:
         yield pdf.paragraph("There is none: nobody has signed for a pick-up.")
     for number, each in enumerate(report.hand_offs, 1):
         why = f" ({'; '.join(each.why)})" if each.why else ""
         yield KeepTogether(
             [
-                pdf.paragraph(f"{number}. {each.what}"),
+                pdf.paragraph(f"{number}. {each.what[:1].upper()}{each.what[1:]}"),
                 pdf.fields(
                     [
                         ("Became", f"{each.status}{why}"),
-                        ("Received", f"{moment(each.at, report.zone)}; on the device it was {moment(each.device_at, report.zone)}"),
+                        (
+                            "Received",
+                            (
+                                f"{moment(each.at, report.zone)}; on the device it was"
+                                f" {moment(each.device_at, report.zone)}"
+                            ),
+                        ),
                         ("Giver", _party(report, each.giver)),
-                        ("Giver's key", f"{each.giver.key[:32]} {each.giver.key[32:]}"),
+                        ("Giver's key", pdf.digest(each.giver.key)),
                         ("Taker", _party(report, each.taker)),
-                        ("Taker's key", f"{each.taker.key[:32]} {each.taker.key[32:]}"),
-                        ("Event", f"{each.event[:32]} {each.event[32:]}, entry {each.seq:,}"),
+                        ("Taker's key", pdf.digest(each.taker.key)),
+                        (f"Event, entry {each.seq:,}", pdf.digest(each.event)),
                     ]
                 ),
             ]
@@ -631,16 +675,21 @@ def _party(report: Report, party: Party) -> str:
 
 
 def _clocks(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("Clocks")
+    yield from pdf.heading("Clocks")
     yield pdf.paragraph(
-        "Which of these apply is for counsel to say. That a report was filed is not recorded in this version: keep"
-        " the authority's reference with this file.",
+        "Which of these apply is for counsel to say. That a report was filed is not recorded in this"
+        " version: keep the authority's reference with this file.",
         pdf.SMALL,
     )
     yield pdf.table(
-        [Column("Clock", 44), Column("Starts", 44), Column("Due", 42), Column("From", 50)],
+        [Column("Clock", 42), Column("Starts", 49), Column("Due", 33), Column("From", 56)],
         [
-            [each.label, f"{moment(each.starts, report.zone)}: {each.started_by}", _clock_due(report, each), each.source]
+            [
+                each.label,
+                f"{moment(each.starts, report.zone)}: {each.started_by}",
+                _clock_due(report, each),
+                each.source,
+            ]
             for each in report.clocks
         ],
     )
@@ -654,13 +703,14 @@ def _clock_due(report: Report, clock: Clock) -> str:
 
 
 def _people(report: Report) -> Iterator[Flowable]:
-    yield pdf.heading("People in this file")
+    yield from pdf.heading("People in this file")
     yield pdf.table(
         [Column("Number", 20), Column("Name", 60), Column("Roles, as on the books now", 100)],
         [[each.id, each.name or "not given", each.roles] for each in report.people],
     )
     yield pdf.paragraph(
-        "Names are not in the ledger, whose entries cannot be erased; they were looked up when this file was made.",
+        "Names are not in the ledger, whose entries cannot be erased; they were looked up when this file"
+        " was made.",
         pdf.SMALL,
     )
 
@@ -668,15 +718,24 @@ def _people(report: Report) -> Iterator[Flowable]:
 # ---------------------------------------------------------------------------------------------- the last page
 
 _LIMITS: Final = (
-    "A signature proves that the key of an enrolled device signed exactly these words. It does not prove whose hand"
-    " held the device, nor that its owner understood them.",
-    "A scan proves that a label was read, by a device of the one who signed. It does not prove that the cartridge"
-    " under the label is the right one, nor what is on it. Where case and seal were read, the cartridges were read"
-    " when they were packed and not since.",
-    "A time is the server's word. It cannot come before the entries before it, and what devices had verified bounds"
-    " it from the other side. A device's own clock stands beside it as evidence.",
-    "Accepted by the relay is not read by a person. Titles, reasons and names are kept outside the ledger, where"
-    " they can be erased; titles and reasons were compared with what the ledger commits to, names cannot be.",
+    (
+        "A signature proves that the key of an enrolled device signed exactly these words. It does not prove"
+        " whose hand held the device, nor that its owner understood them."
+    ),
+    (
+        "A scan proves that a label was read, by a device of the one who signed. It does not prove that the"
+        " cartridge under the label is the right one, nor what is on it. Where case and seal were read, the"
+        " cartridges were read when they were packed and not since."
+    ),
+    (
+        "A time is the server's word. It cannot come before the entries before it, and what devices had"
+        " verified bounds it from the other side. A device's own clock stands beside it as evidence."
+    ),
+    (
+        "Accepted by the relay is not read by a person. Titles, reasons and names are kept outside the"
+        " ledger, where they can be erased; titles and reasons were compared with what the ledger commits to,"
+        " names cannot be."
+    ),
     "This file is a print-out and is signed by nobody. What counts is the ledger, checked as above.",
 )
 
@@ -684,18 +743,21 @@ _LIMITS: Final = (
 def _how_to_verify(report: Report) -> Iterator[Flowable]:
     proof = report.proof
     yield PageBreak()
-    yield pdf.heading("How to verify this")
+    yield from pdf.heading("How to verify this")
     yield pdf.paragraph(
-        "All of the above can be found in the ledger, entry by entry, and the ledger can be judged by anybody who has"
-        " Python and its package cryptography. You need the bundle, which the head or an auditor exports; the file"
-        " policy, which says whose signatures are believed; and the hash of the genesis. The last two must have"
-        " reached you by another way than this file and the bundle: compare them.",
+        "All of the above can be found in the ledger, entry by entry, and the ledger can be judged by"
+        " anybody who has Python and its package cryptography. You need the bundle, which the head or an"
+        " auditor exports; the file policy, which says whose signatures are believed; and the hash of the"
+        " genesis. The last two must have reached you by another way than this file and the bundle:"
+        " compare them.",
     )
-    yield pdf.mono(f"python -m custody.audit bundle.zip --policy policy --pin pin \\\n    --genesis {proof.genesis}")
+    yield pdf.mono(
+        f"python -m custody.audit bundle.zip --policy policy --pin pin \\\n--genesis {proof.genesis}"
+    )
     yield pdf.fields(
         [
-            ("Genesis", f"{proof.genesis[:32]} {proof.genesis[32:]}"),
-            ("Policy's SHA-256", f"{proof.policy[:32]} {proof.policy[32:]}"),
+            ("Genesis", pdf.digest(proof.genesis)),
+            ("Policy's SHA-256", pdf.digest(proof.policy)),
             ("Log's key", proof.log_key),
             ("This file is of", f"entries 0 to {proof.size - 1:,} of the log {proof.origin}"),
         ]
@@ -703,14 +765,14 @@ def _how_to_verify(report: Report) -> Iterator[Flowable]:
     yield pdf.beside(
         [
             pdf.paragraph(
-                "The policy's hash is of the file as it is when a book is made, with no witness. If yours names"
-                " witnesses, its hash is another.",
+                "The policy's hash is of the file as it is when a book is made, with no witness. If yours"
+                " names witnesses, its hash is another.",
                 pdf.SMALL,
             ),
             pdf.paragraph(
-                "The code is the signed checkpoint over exactly these entries. Saved as the file pin, letter by"
-                " letter with its last line's end, it makes the audit fail if anything in them was changed since."
-                " This is its text:",
+                "The code is the signed checkpoint over exactly these entries. Saved as the file pin,"
+                " letter by letter with its last line's end, it makes the audit fail if anything in them"
+                " was changed since. This is its text:",
                 pdf.SMALL,
             ),
             pdf.mono(proof.checkpoint),
@@ -718,7 +780,7 @@ def _how_to_verify(report: Report) -> Iterator[Flowable]:
         [pdf.Code(proof.checkpoint, 44 * mm)],
         50 * mm,
     )
-    yield pdf.heading("What this proves, and what it does not")
+    yield from pdf.heading("What this proves, and what it does not")
     for limit in _LIMITS:
         yield pdf.paragraph(limit)
 
@@ -734,6 +796,10 @@ def _who(report: Report, person: str) -> str:
     return person
 
 
+def _cut(title: str, most: int = 90) -> str:
+    return title if len(title) <= most else title[:most].rstrip() + "..."
+
+
 def _span(duration: timedelta) -> str:
     """`2 s`, `30 min 2 s`, `25 h 0 min`: rounded down."""
     seconds = max(int(duration.total_seconds()), 0)
@@ -744,3 +810,7 @@ def _span(duration: timedelta) -> str:
     return f"{seconds // 3600:,} h {seconds % 3600 // 60} min"
 
 
+def _clocked(duration: timedelta) -> str:
+    """`0:30:02`: hours, minutes and seconds, rounded down."""
+    seconds = max(int(duration.total_seconds()), 0)
+    return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"

@@ -62,6 +62,7 @@ class Sheet:
     as_of: datetime
     zone: str
     consignment: str
+    withdrawn: bool
     route: str
     from_site: str
     to_site: str
@@ -86,12 +87,14 @@ def manifest(sheet: Sheet) -> bytes:
 
 def _blocks(sheet: Sheet) -> Iterator[Flowable]:
     yield pdf.title(f"{sheet.consignment}: {sheet.from_site} to {sheet.to_site}")
-    if sheet.approved is None:
+    if sheet.withdrawn:
+        yield pdf.box("WITHDRAWN: the request was taken back, and nothing of it leaves the site.")
+    elif sheet.approved is None:
         yield pdf.box(
             "NOT APPROVED: nothing of this may leave the site.", "A manager's signed approval comes first."
         )
     yield pdf.beside([_facts(sheet)], list(_pin(sheet)), CODE_SIDE + 4 * mm)
-    yield pdf.heading(f"{pdf.count(len(sheet.media), 'medium', 'media')} on this manifest")
+    yield from pdf.heading(f"{pdf.count(len(sheet.media), 'medium', 'media')} on this manifest")
     yield pdf.table(
         [
             Column("Seen", 14),
@@ -112,8 +115,8 @@ def _blocks(sheet: Sheet) -> Iterator[Flowable]:
         ],
     )
     yield pdf.paragraph(
-        "The boxes help to count; a tick proves nothing. Anything missing, refused, damaged or extra is stated by"
-        " its line number in the hand-off that both parties sign on their own devices.",
+        "The boxes help to count; a tick proves nothing. Anything missing, refused, damaged or extra is"
+        " stated by its line number in the hand-off that both parties sign on their own devices.",
         pdf.SMALL,
     )
     yield from _signed(sheet)
@@ -128,7 +131,7 @@ def _facts(sheet: Sheet) -> Flowable:
         ("Due", _due(sheet)),
     ]
     if sheet.packing is None:
-        rows.append(("Case and seal", "none: the media travel loose, each read at every hand-off"))
+        rows.append(("Case and seal", "none: the media travel loose"))
     else:
         rows += [("Case", pdf.grouped(sheet.packing.case)), ("Seal", pdf.grouped(sheet.packing.seal))]
     return pdf.fields(rows, width=pdf.WIDTH - CODE_SIDE - 8 * mm, label=27)
@@ -148,15 +151,16 @@ def _pin(sheet: Sheet) -> Iterator[Flowable]:
     yield pdf.Code(sheet.checkpoint, CODE_SIDE)
     size = Checkpoint.read(Note.read(sheet.checkpoint.encode()).text).size
     yield pdf.paragraph(
-        f"A pin: the log's newest signed checkpoint, over {pdf.count(size, 'entry', 'entries')}, this manifest among"
-        " them. Keep the sheet: a history that is rewritten or cut short later does not fit it.",
+        f"A pin: the log's newest signed checkpoint, over {pdf.count(size, 'entry', 'entries')}, this"
+        " manifest among them. Keep the sheet: a history that is rewritten or cut short later does not"
+        " fit it.",
         pdf.SMALL,
     )
 
 
 def _signed(sheet: Sheet) -> Iterator[Flowable]:
     """Who stands behind it, and why there is nothing to sign."""
-    yield pdf.heading("Signed in the system, not here")
+    yield from pdf.heading("Signed in the system, not here")
     steps = [] if sheet.packing is None else [("Packed and sealed", sheet.packing.packed)]
     steps.append(("Requested (this manifest)", sheet.requested))
     if sheet.approved is not None:
@@ -164,39 +168,35 @@ def _signed(sheet: Sheet) -> Iterator[Flowable]:
     yield pdf.table(
         [
             Column("What", 30),
-            Column("Who", 38),
-            Column("Received", 30),
-            Column("Entry and event id", 82, mono=True),
+            Column("Who", 36),
+            Column("Received", 32),
+            Column("Entry", 14),
+            Column("Event id", 68),
         ],
         [
-            [
-                what,
-                done.by,
-                pdf.moment(done.at, sheet.zone),
-                f"{done.seq:,}  {done.event[:32]} {done.event[32:]}",
-            ]
+            [what, done.by, pdf.moment(done.at, sheet.zone), f"{done.seq:,}", pdf.digest(done.event)]
             for what, done in steps
         ],
     )
     yield pdf.paragraph(
-        "There are no lines for signatures, because a signature on paper would count for nothing: packing, approval"
-        " and each hand-off are signed with keys on people's own enrolled devices, the request is recorded for a"
-        " person who was signed in. An event id is the SHA-256 of what was signed (its DSSE PAE); the manifest's is"
-        " the one that every hand-off names.",
+        "There are no lines for signatures, because a signature on paper would count for nothing:"
+        " packing, approval and each hand-off are signed with keys on people's own enrolled devices, the"
+        " request is recorded for a person who was signed in. An event id is the SHA-256 of what was"
+        " signed (its DSSE PAE); the manifest's is the one that every hand-off names.",
         pdf.SMALL,
     )
 
 
 def _how_to_verify(sheet: Sheet) -> Iterator[Flowable]:
-    yield pdf.heading("How to verify")
+    yield from pdf.heading("How to verify")
     yield pdf.paragraph(
-        "Read the code above with any QR reader and save its text, unchanged and with its last line's end, as the"
-        " file pin. Then, with the bundle that the head or an auditor exports, and the policy and the genesis'"
-        " hash that you were given by another way:",
+        "Read the code above with any QR reader and save its text, unchanged and with its last line's"
+        " end, as the file pin. Then, with the bundle that the head or an auditor exports, and the policy"
+        " and the genesis' hash that you were given by another way:",
         pdf.SMALL,
     )
     yield pdf.mono(
-        f"python -m custody.audit bundle.zip --policy policy --pin pin \\\n    --genesis {sheet.genesis}"
+        f"python -m custody.audit bundle.zip --policy policy --pin pin \\\n--genesis {sheet.genesis}"
     )
     yield pdf.paragraph(
         "Compare the hash in this command with the one on your own paper before you use it. The answer"

@@ -30,7 +30,15 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph, Spacer, Table
+from reportlab.platypus import (
+    BaseDocTemplate,
+    CondPageBreak,
+    Flowable,
+    Frame,
+    PageTemplate,
+    Paragraph,
+    Table,
+)
 from zxingcpp import BarcodeFormat, BarcodeFormats
 
 from custody.rules.world import DEMO_ORIGIN
@@ -55,13 +63,13 @@ _SHADE: Final = HexColor(0xF2F2F2)
 TEXT: Final = ParagraphStyle("text", fontName=lettering.LATIN, fontSize=9.5, leading=13, spaceAfter=5)
 SMALL: Final = ParagraphStyle("small", TEXT, fontSize=8, leading=10.6, spaceAfter=4)
 _CELL: Final = ParagraphStyle("cell", TEXT, fontSize=8, leading=10, spaceAfter=0)
-_FIELD: Final = ParagraphStyle("field", TEXT, fontSize=9, leading=12, spaceAfter=0)
+_FIELD: Final = ParagraphStyle("field", TEXT, fontSize=9.5, leading=12.5, spaceAfter=0)
 _LABEL: Final = ParagraphStyle("label", _FIELD, textColor=_GREY)
 _COLUMN: Final = ParagraphStyle("column", _CELL, fontName="Helvetica-Bold")
-_MONO: Final = ParagraphStyle("mono", _CELL, fontName="Courier", fontSize=7.4, leading=10)
+_MONO: Final = ParagraphStyle("mono", _CELL, fontName="Courier", fontSize=8.4, leading=10.6)
 _TITLE: Final = ParagraphStyle("title", TEXT, fontName="Helvetica-Bold", fontSize=17, leading=22)
 _HEADING: Final = ParagraphStyle(
-    "heading", TEXT, fontName="Helvetica-Bold", fontSize=12, leading=16, spaceBefore=10, keepWithNext=1
+    "heading", TEXT, fontName="Helvetica-Bold", fontSize=12, leading=16, spaceBefore=10
 )
 _VERDICT: Final = ParagraphStyle(
     "verdict", TEXT, fontName="Helvetica-Bold", fontSize=12, leading=16, spaceAfter=0
@@ -230,9 +238,9 @@ def title(text: str) -> Flowable:
     return Heading(text, _TITLE)
 
 
-def heading(text: str) -> Flowable:
+def heading(text: str) -> tuple[Flowable, Flowable]:
     """The name of a part. It is never the last thing on a page."""
-    return Heading(text, _HEADING)
+    return CondPageBreak(40 * mm), Heading(text, _HEADING)
 
 
 def paragraph(text: str, style: ParagraphStyle = TEXT) -> Flowable:
@@ -241,13 +249,13 @@ def paragraph(text: str, style: ParagraphStyle = TEXT) -> Flowable:
 
 
 def mono(text: str) -> Flowable:
-    """A command, a hash, a key: to be copied letter by letter."""
+    """A command or a signed text, line by line, to be copied letter by letter."""
     return Paragraph(escape(text).replace("\n", "<br/>"), ParagraphStyle("command", _MONO, spaceAfter=6))
 
 
-def gap(height: float = 3) -> Flowable:
-    """White space of so many mm."""
-    return Spacer(1, height * mm)
+def digest(text: str) -> Flowable:
+    """64 hexadecimal digits in groups of eight, to be compared by eye."""
+    return Paragraph(" ".join(text[start : start + 8] for start in range(0, len(text), 8)), _MONO)
 
 
 def box(*lines: str, solid: bool = False) -> Flowable:
@@ -270,9 +278,11 @@ def box(*lines: str, solid: bool = False) -> Flowable:
     return framed
 
 
-def fields(rows: Iterable[tuple[str, str]], width: float = WIDTH, label: float = 38) -> Flowable:
+def fields(rows: Iterable[tuple[str, str | Flowable]], width: float = WIDTH, label: float = 38) -> Flowable:
     """Labels of `label` mm, each with its value beside it."""
-    cells = [[_set(name, _LABEL), _set(value, _FIELD)] for name, value in rows]
+    cells = [
+        [_set(name, _LABEL), _set(value, _FIELD) if isinstance(value, str) else value] for name, value in rows
+    ]
     listed = Table(cells, [label * mm, width - label * mm], hAlign="LEFT", spaceAfter=2 * mm)
     listed.setStyle(
         [
@@ -341,7 +351,7 @@ class _Canvas(Canvas):  # type: ignore[misc]  # reportlab has no types
         self.beginForm("pages", 0, -3, 40, 10)
         self.setFont(lettering.LATIN, 8)
         self.setFillColor(_GREY)
-        self.drawString(0, 0, str(self.getPageNumber() - 1))
+        self.drawString(0, 0, f" {self.getPageNumber() - 1}")
         self.endForm()
         super().save()
 
@@ -389,7 +399,7 @@ def _furnish(canvas: Any, furniture: Furniture) -> None:
         canvas.drawCentredString(A4[0] / 2, head, "DEMONSTRATION: NOTHING IN THIS IS REAL")
     _write(canvas, furniture.foot, (SIDE, foot), _GREY)
     canvas.drawRightString(right - 16, foot, f"page {canvas.getPageNumber()} of")
-    canvas.translate(right - 13, foot)
+    canvas.translate(right - 16, foot)
     canvas.doForm("pages")
     canvas.restoreState()
 

@@ -47,7 +47,8 @@ def spelled(hint: Any) -> str:
         if isinstance(rule, Whole):
             return f"{rule.low} to {rule.high}"
         assert isinstance(rule, Most)
-        return f"[{spelled(get_args(arguments[0])[0])}] <= {rule.count}"
+        ascending = ", ascending" if rule.ascending else ""
+        return f"[{spelled(get_args(arguments[0])[0])}], {rule.least} to {rule.count}{ascending}"
     if origin is Literal:
         return " / ".join(arguments)
     if type(None) in arguments:
@@ -108,6 +109,7 @@ def _unfold(block: str) -> str:
 
 def _example() -> tuple[str, str, str, str]:
     origin = "custody.example/log"
+    moment = read_time("2026-01-01T00:00:00.000Z")
     server, founder = (SigningKey(derive_private_key(n, SECP256R1())) for n in (1, 2))
     log = LogKey(origin, Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\1"))
 
@@ -117,10 +119,10 @@ def _example() -> tuple[str, str, str, str]:
 
     vkey = str(log.verifier)
     genesis = Genesis("HOME", vkey, server.public.spki, "P-1", founder.public.spki, "00" * 32)
-    first = signed(Statement(origin, Subject.log(vkey), genesis), server, founder)
+    first = signed(Statement(origin, moment, Subject.log(vkey), genesis), server, founder)
     name = event_id(first.payload)
-    received = Received((name,), read_time("2026-01-01T00:00:00.000Z"), "console")
-    second = signed(Statement(origin, Subject("event", name), received), server)
+    received = Received((name,), moment, "console")
+    second = signed(Statement(origin, moment, Subject("event", name), received), server)
     tree = Frontier()
     for entry in (first, second):
         tree.add(leaf_hash(entry.leaf()))

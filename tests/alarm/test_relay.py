@@ -1,0 +1,448 @@
+"""A relay that is down, defers, refuses, hangs, lies or is somebody else's: the attempts never end.
+
+The relay is a real SMTP server on a real socket (`sink.py`); the clock is moved by hand, so that an hour of 451
+takes a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import secrets
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from world import World
+
+from alarm.sink import DRIP, DROP, HANG, OK, Authority, Sink
+from custody import orders
+from custody.channels.email import Email, Relay
+from custody.errors import Undelivered, Unreadable
+from custody.monitor import Monitor
+from custody.rules.alarms import Notice
+from custody.rules.notices import Message
+from custody.store import home, tables
+
+SITE = "https://custody.test"
+SENIORS = {"dana@home.test", "sam@home.test", "hal@home.test"}
+
+
+@dataclass
+class Station:
+    """A book, its monitor, and the relay between it and the people."""
+
+    world: World
+    sink: Sink
+    monitor: Monitor
+
+    def rounds(self, seconds: float, step: float = 1) -> None:
+        """Time passes, and the monitor goes round after each step."""
+        until = self.world.at + timedelta(seconds=seconds)
+        while self.world.at < until:
+            self.world.at += timedelta(seconds=step)
+            self.monitor.round()
+
+    def notices(self) -> dict[str, Notice]:
+        with self.world.book.world() as world:
+            return {n.id: n for n in world.all(Notice) if n.id.startswith("A-")}
+
+    def waiting(self) -> int:
+        with self.world.book.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(tables.Outbox)) or 0)
+
+
+def email(sink: Sink, world: World, timeout: float = 0.4) -> Email:
+    return Email(Relay("127.0.0.1", sink.port, "alarms@test.example", "none", timeout=timeout), world.clock)
+
+
+@pytest.fixture
+def station(box: World) -> Iterator[Station]:
+    with Sink(box.clock) as sink:
+        station = Station(box, sink, Monitor(box.book, {"email": email(sink, box)}, SITE))
+        station.monitor.round()
+        sink.deliveries.clear()
+        sink.recipients.clear()
+        yield station
+
+
+def overdue(station: Station, trips: int = 1) -> None:
+    """Trips that are due now; their reminders have been sent."""
+    for _ in range(trips):
+        station.world.dispatch(1)
+    station.world.at += timedelta(minutes=50)
+    station.monitor.round()
+    station.sink.deliveries.clear()
+    station.world.at += timedelta(minutes=10)
+
+
+# --------------------------------------------------------------------------------------- it does not take it
+
+
+def test_a_relay_that_is_down_loses_nothing(station: Station) -> None:
+    overdue(station)
+    station.sink.shut()
+    station.rounds(90)
+    assert not any(n.accepted_at for n in station.notices().values() if "/1.0/" in n.id)
+    station.sink.open()
+    station.rounds(61)
+    assert station.waiting() == 0
+    assert Counter(d.to for d in station.sink.accepted())["dana@home.test"] == 1
+
+
+def test_an_hour_of_451_is_an_hour_of_attempts(station: Station) -> None:
+    overdue(station)
+    station.sink.on_data = lambda _: "451 4.3.0 later"
+    began = station.world.at
+    station.rounds(14 * 60 + 59)
+    tries: dict[str, list[float]] = {}
+    for delivery in station.sink.deliveries:
+        tries.setdefault(delivery.message, []).append((delivery.at - began).total_seconds())
+    assert len(tries) == 4, "Carl, Mona, Max, Dana"
+    for moments in tries.values():
+        gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+        assert gaps[:5] == [2, 4, 8, 16, 32]
+        assert set(gaps[5:]) == {60}
+    station.rounds(45 * 60, step=10)
+    station.sink.on_data = lambda _: OK
+    station.rounds(61)
+    assert station.waiting() == 0
+    assert {d.message for d in station.sink.accepted()} >= set(tries)
+    assert {n.outcome for n in station.notices().values()} == {"accepted"}
+
+
+def test_550_is_recorded_and_the_attempts_go_on(station: Station) -> None:
+    overdue(station)
+    station.sink.on_rcpt = lambda to: "550 5.1.1 no such user" if to == "dana@home.test" else OK
+    station.rounds(200)
+    notice = station.notices()[f"A-1/1.0/{station.world.ids['dana']}/email"]
+    assert (notice.outcome, notice.accepted_at) == ("refused", None)
+    assert notice.attempts >= 7
+    assert len(station.sink.accepted()) == 3, "the others have been told meanwhile"
+    station.sink.on_rcpt = lambda _: OK
+    station.rounds(61)
+    assert station.waiting() == 0
+
+
+@pytest.mark.parametrize("mood", [HANG, DROP, DRIP])
+def test_a_relay_that_never_answers_stops_nobody(station: Station, mood: str) -> None:
+    """Dana's message gets no answer. The round ends all the same, and the next ones tell the others."""
+    overdue(station)
+    station.sink.on_data = lambda to: mood if to == "dana@home.test" else OK
+    station.rounds(5)
+    assert {d.to for d in station.sink.accepted()} == {f"{n}@home.test" for n in ("carl", "mona", "max")}
+    assert station.notices()[f"A-1/1.0/{station.world.ids['dana']}/email"].outcome == "deferred"
+    station.sink.on_data = lambda _: OK
+    station.rounds(61)
+    assert len({d.message for d in station.sink.deliveries if d.to == "dana@home.test"}) == 1
+
+
+# ------------------------------------------------------------------------------------------ whose relay it is
+
+
+def say(sink: Sink, **relay: Any) -> str:
+    """One message, straight through the channel."""
+    with Sink():  # nobody's
+        channel = Email(
+            Relay("127.0.0.1", sink.port, "alarms@test.example", timeout=2, **relay), sink._clock
+        )
+        try:
+            return channel.send(Message(f"<{'0' * 32}@test.example>", "dana@home.test", "Alarm", "Text\n"))
+        finally:
+            channel.close()
+
+
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+def test_a_relay_of_our_own_authority_is_trusted(tmp_path: Path, tls: str) -> None:
+    ours = Authority(tmp_path / "ours")
+    with Sink(tls=ours.context("127.0.0.1"), implicit=tls == "implicit") as sink:
+        assert say(sink, tls=tls, ca_file=str(ours.file)) == OK
+        assert len(sink.accepted()) == 1
+
+
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+@pytest.mark.parametrize("wrong", ["another authority", "another host", "no authority named"])
+def test_another_relay_gets_nothing(tmp_path: Path, tls: str, wrong: str) -> None:
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    host = "relay.elsewhere.test" if wrong == "another host" else "127.0.0.1"
+    context = (theirs if wrong == "another authority" else ours).context(host)
+    trusted = None if wrong == "no authority named" else str(ours.file)
+    with Sink(tls=context, implicit=tls == "implicit") as sink:
+        with pytest.raises(Undelivered, match="certificate verify failed"):
+            say(sink, tls=tls, ca_file=trusted)
+        assert sink.recipients == []
+
+
+def test_a_relay_without_starttls_gets_nothing(tmp_path: Path) -> None:
+    """Somebody in between has taken the word STARTTLS out of the greeting."""
+    with Sink() as sink:
+        with pytest.raises(Undelivered, match="STARTTLS"):
+            say(sink, tls="starttls", ca_file=str(Authority(tmp_path / "ours").file))
+        assert sink.recipients == []
+
+
+# --------------------------------------------------------------------------------------------- what is sent
+
+
+def test_each_message_has_one_recipient_and_says_what_it_is(station: Station) -> None:
+    overdue(station)
+    station.monitor.round()
+    assert len(station.sink.deliveries) == len({d.message for d in station.sink.deliveries}) == 4
+    for delivery in station.sink.deliveries:
+        assert delivery.raw.count(b"@home.test") == 1
+        assert b"Auto-Submitted: auto-generated" in delivery.raw
+        assert delivery.subject.startswith("ALARM A-1: C-1 (NORTH to SOUTH) has not arrived")
+
+
+def test_seniors_are_told_first(station: Station) -> None:
+    overdue(station, trips=15)
+    station.world.at += timedelta(minutes=15)
+    station.monitor.round()
+    told = [d.to in SENIORS for d in station.sink.deliveries]
+    assert any(told)
+    assert told == sorted(told, reverse=True)
+
+
+def test_twenty_one_matters_come_as_one_message(station: Station) -> None:
+    overdue(station, trips=21)
+    station.monitor.round()
+    assert Counter(d.to for d in station.sink.deliveries) == {
+        f"{name}@home.test": 1 for name in ("carl", "mona", "max", "dana")
+    }
+    message = next(d for d in station.sink.deliveries if d.to == "dana@home.test")
+    assert message.subject.startswith("21 matters need you")
+    assert set(re.findall(r"/alarms/(A-\d+)", message.body)) == {f"A-{n}" for n in range(1, 22)}
+    hers = [n for n in station.notices().values() if n.person == station.world.ids["dana"]]
+    assert {n.message for n in hers} == {message.message}
+    assert len(hers) == 21
+
+
+def test_twenty_matters_come_one_by_one(station: Station) -> None:
+    overdue(station, trips=20)
+    station.monitor.round()
+    assert set(Counter(d.to for d in station.sink.deliveries).values()) == {20}
+
+
+def test_what_was_begun_as_one_message_stays_one(station: Station) -> None:
+    """A list that was deferred goes again with the same matters under the same id, whatever came since."""
+    overdue(station, trips=21)
+    station.sink.on_data = lambda _: "451 4.3.0 later"
+    station.monitor.round()
+    first = {d.message: re.findall(r"/(A-\d+)\n", d.body) for d in station.sink.deliveries}
+    station.world.at += timedelta(minutes=15)
+    station.sink.on_data = lambda _: OK
+    station.rounds(3)
+    again = {d.message: re.findall(r"/(A-\d+)\n", d.body) for d in station.sink.accepted()}
+    assert {message: again[message] for message in first} == first
+    assert station.waiting() == 0
+
+
+def test_one_message_id_never_stands_for_two_texts(station: Station) -> None:
+    """Several lists to one person wait at once, more than are taken up together: none is torn in two."""
+    overdue(station, trips=150)
+    station.sink.on_data = lambda _: "451 4.3.0 later"
+    station.rounds(40, step=4)
+    station.sink.on_data = lambda _: OK
+    station.rounds(61, step=4)
+    assert station.waiting() == 0
+    matters: dict[str, set[str]] = {}
+    for delivery in station.sink.deliveries:
+        listed = ",".join(sorted(re.findall(r"/alarms/(A-\d+)", delivery.body)))
+        matters.setdefault(delivery.message, set()).add(listed)
+    assert max(len(lists) for lists in matters.values()) == 1
+
+
+# --------------------------------------------------------------------------- what could go wrong on our own side
+
+
+def test_an_edited_address_gets_nothing(loose: World) -> None:
+    """Whoever can write to the database sends no alarm to themself."""
+    loose.dispatch(1)
+    commitment = "SELECT contact FROM person WHERE id = :person"
+    with loose.book.engine.begin() as connection:
+        connection.execute(
+            sa.text(f"UPDATE private SET text = 'mallory@evil.test' WHERE commitment = ({commitment})"),  # noqa: S608 - ours
+            {"person": loose.ids["dana"]},
+        )
+    with Sink(loose.clock) as sink:
+        station = Station(loose, sink, Monitor(loose.book, {"email": email(sink, loose)}, SITE))
+        station.rounds(65 * 60, step=60)
+        assert "dana@home.test" not in sink.recipients
+        assert "mallory@evil.test" not in sink.recipients
+        notice = station.notices()[f"A-1/1.0/{loose.ids['dana']}/email"]
+        assert (notice.outcome, notice.accepted_at, notice.message) == ("refused", None, None)
+        assert notice.attempts > 1
+    loose.check()
+
+
+def test_a_full_disk_while_marking_loses_nothing(station: Station) -> None:
+    """SQLite may not grow: the mark of what was sent cannot be written. It is sent again, and then marked."""
+    overdue(station)
+
+    def no_room(raw: Any, _: object) -> None:
+        raw.execute(f"PRAGMA max_page_count={raw.execute('PRAGMA page_count').fetchone()[0]}")
+
+    engine = station.world.book.engine
+    sa.event.listen(engine, "connect", no_room)
+    engine.dispose()
+    run(station, rounds=3)
+    sa.event.remove(engine, "connect", no_room)
+    engine.dispose()
+    station.rounds(61)
+    assert station.waiting() == 0
+    assert {d.to for d in station.sink.accepted()} == {f"{n}@home.test" for n in ("carl", "mona", "max", "dana")}
+
+
+@pytest.mark.parametrize("statement", ["INSERT", "UPDATE", "DELETE", "COMMIT"])
+def test_a_disk_that_takes_nothing_ends_no_monitor(station: Station, statement: str) -> None:
+    """Every write of a kind fails for a while, as on a full disk, wherever in the round it stands."""
+    overdue(station)
+    engine = station.world.book.engine
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def refuse(_cursor: object, sql: str, *_: object) -> None:
+        if sql.startswith(statement):
+            full()
+
+    commit = engine.dialect.do_commit
+    sa.event.listen(engine, "do_execute", refuse)
+    if statement == "COMMIT":
+        engine.dialect.do_commit = full  # type: ignore[method-assign]
+    try:
+        run(station, rounds=3)
+    finally:
+        sa.event.remove(engine, "do_execute", refuse)
+        engine.dialect.do_commit = commit  # type: ignore[method-assign]
+    station.rounds(61)
+    assert station.waiting() == 0
+
+
+def run(station: Station, rounds: int) -> None:
+    """The monitor's own loop, so many rounds of it, a minute apart."""
+
+    class Rounds(threading.Event):
+        left = rounds
+
+        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - this clock is moved by hand
+            station.world.at += timedelta(minutes=1)
+            self.left -= 1
+            if not self.left:
+                self.set()
+            return self.is_set()
+
+    station.monitor.run(Rounds())
+
+
+@dataclass
+class Interrupted:
+    """A channel at whose every message another monitor goes round, from first to last."""
+
+    real: Email
+    other: Monitor
+
+    def send(self, message: Message) -> str:
+        self.other.round()
+        return self.real.send(message)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+def test_two_monitors_tell_nothing_twice(station: Station) -> None:
+    """Another process goes round in the midst of each message of this one."""
+    overdue(station, trips=5)
+    twin = home.open_book(station.world.folder, station.world.clock, secrets.token_bytes)
+    other = Monitor(twin, {"email": email(station.sink, station.world)}, SITE)
+    channel = Interrupted(email(station.sink, station.world), other)
+    Monitor(station.world.book, {"email": channel}, SITE).round()
+    station.world.at += timedelta(minutes=15)
+    Monitor(station.world.book, {"email": channel}, SITE).round()
+    twin.engine.dispose()
+    assert station.waiting() == 0
+    assert set(Counter(d.message for d in station.sink.deliveries).values()) == {1}
+    assert len(station.sink.deliveries) == 5 * (4 + 4)
+
+
+@pytest.fixture(scope="module")
+def line() -> Iterator[tuple[Sink, Email]]:
+    """A relay, and a channel to it."""
+    with Sink() as sink:
+        channel = Email(Relay("127.0.0.1", sink.port, "alarms@test.example", "none", timeout=2), sink._clock)
+        yield sink, channel
+        channel.close()
+
+
+@given(
+    address=st.one_of(
+        st.from_regex(r'[^@\s,;<>"]{1,30}@[^@\s,;<>"]{1,30}', fullmatch=True),
+        st.sampled_from(["j\xf6rg@home.test", "=?utf-8?q?x?=@home.test", "a(b)@home.test", "x:y@home.test", "\0@x"]),
+    ),
+    known=st.booleans(),
+)
+@settings(max_examples=120, deadline=None, derandomize=True)
+def test_no_address_that_the_form_lets_in_ends_the_monitor(
+    line: tuple[Sink, Email], address: str, *, known: bool
+) -> None:
+    """It is told, or it is Undelivered. Anything else would end the telling of everybody else, too."""
+    sink, channel = line
+    form = {"name": "A", "address": address, "organisation": "HOME", "grants": [{"role": "head"}]}
+    try:
+        to = orders.read(orders.Invite, form).address
+    except Unreadable:
+        return
+    sink.on_rcpt = lambda _: OK if known else "550 5.1.1 never"
+    with contextlib.suppress(Undelivered):
+        channel.send(Message(f"<{hashlib.sha256(to.encode()).hexdigest()[:32]}@test.example>", to, "S", "B\n"))
+
+
+def test_the_all_clear_is_the_last_word(station: Station) -> None:
+    """The relay was down while it rang, and while it arrived. Nobody hears of a loss after the all-clear."""
+    overdue(station)
+    station.sink.on_rcpt = lambda _: "451 4.3.0 later"
+    station.rounds(100, step=5)
+    station.world.hand("C-1", "carl", "ben")
+    station.monitor.round()
+    station.sink.on_rcpt = lambda _: OK
+    station.rounds(130)
+    assert station.waiting() == 0
+    for who in ("dana", "mona", "max", "carl"):
+        subjects = [d.subject for d in station.sink.accepted() if d.to == f"{who}@home.test"]
+        assert subjects[-1].startswith("All clear")
+
+
+# -------------------------------------------------------------------------------------- what a round costs (G1)
+
+
+def test_a_round_looks_at_what_is_due_and_at_nothing_else(station: Station) -> None:
+    """No statement of a round, due or idle, goes through a whole table of what there are many of."""
+    overdue(station, trips=3)
+    seen: dict[str, Any] = {}
+    engine = station.world.book.engine
+
+    def note(_c: object, _k: object, sql: str, parameters: Any, _x: object, many: object) -> None:
+        seen[sql] = parameters[0] if many else parameters
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    station.rounds(31 * 60, step=60)
+    sa.event.remove(engine, "before_cursor_execute", note)
+    assert len(seen) > 20
+    many = {"entry", "checkpoint", "medium", "consignment", "hand_off", "alarm", "notice", "outbox", "private"}
+    with engine.connect() as connection:
+        for sql, parameters in seen.items():
+            if not sql.startswith(("SELECT", "UPDATE", "DELETE")):
+                continue
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters):
+                scans = re.match(r"SCAN (\w+)(?! USING)", row.detail)
+                assert scans is None or scans[1] not in many or "USING" in row.detail, (sql, row.detail)

@@ -1,0 +1,113 @@
+"""The ladder where the model does not go: fresh approvals, empty top rungs, early finds; and who acknowledges (G7, G9)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from world import World
+
+from custody import orders
+from custody.acts import alarms, consignments, people
+from custody.errors import Conflict, Forbidden
+from custody.rules.alarms import Alarm, Notice
+from custody.rules.consignments import Consignment
+from custody.rules.notices import words
+
+def keys(world: World, alarm: str) -> list[str]:
+    with world.book.world() as told:
+        return sorted(n.id for n in told.all(Notice) if n.about == alarm)
+
+
+def test_a_fresh_approval_after_the_reminder_stops_nothing(box: World) -> None:
+    """A manager approves afresh once the reminder has gone: the monitor must go on, for this trip and others."""
+    name = box.request(1, minutes=30)
+    box.approve(name)
+    other = box.dispatch(1)
+    box.wait(minutes=35)
+    with box.book.world() as world:
+        fact, about = consignments.approval(world, name)
+    box.sign("mona", replace(fact, pick_up_by=box.at + timedelta(minutes=30)), about)
+    box.wait(hours=3)
+    assert "A-1/3.0" in {key.rpartition("/P-")[0] for key in keys(box, box.alarm(name).id)}
+    assert "A-2/3.0" in {key.rpartition("/P-")[0] for key in keys(box, box.alarm(other).id)}
+
+
+def test_one_who_keeps_and_manages_a_site_is_reminded_twice(box: World) -> None:
+    """A small office: Max manages SOUTH and keeps it. He is told of the pick-up, and of the arrival."""
+    grants = tuple(orders.Grant(role=role, site="SOUTH") for role in ("site-manager", "site-operator"))
+    box.sign("ada", people.roles(box.ids["max"], grants))
+    name = box.request(1, minutes=30)
+    box.approve(name)
+    box.wait(minutes=35)
+    box.hand(name, "ann", "carl", site="NORTH")
+    box.wait(hours=3)
+    assert ("hal", "3.0") in box.told(name)
+
+
+def test_the_last_rung_repeats_even_where_nobody_is_left_on_it(box: World) -> None:
+    """Head and seniors have gone: everyone who was told hears it again, each half hour, and not only once."""
+    name = box.dispatch(1)
+    box.wait(minutes=60)
+    for gone in ("hal", "dana", "sam"):
+        box.sign("ada", people.roles(box.ids[gone], ()))
+    box.wait(hours=4)
+    rungs = Counter(rung for _, rung in box.told(name))
+    assert rungs["4.0"]
+    assert rungs["4.1"]
+
+
+def test_a_find_before_the_approval_leaves_the_approval_its_alarm(box: World) -> None:
+    """A stranger scans a label while the request waits. The approval must still arm an alarm of its own."""
+    name = box.request(1, minutes=30)
+    alarms.sight(box.book, box.consignment(name).media[0], "on a shelf at NORTH")
+    box.wait(minutes=1)
+    box.approve(name)
+    with box.book.world() as world:
+        causes = {world.get(Alarm, each).cause for each in world.get(Consignment, name).alarms}
+    assert causes == {"sighted", "not-picked-up"}
+
+
+def test_a_find_in_the_moment_before_the_approval_is_told(box: World) -> None:
+    name = box.request(1, minutes=30)
+    alarms.sight(box.book, box.consignment(name).media[0], "on a shelf at NORTH")
+    box.approve(name)
+    box.wait(minutes=1)
+    with box.book.world() as world:
+        causes = {world.get(Alarm, each).cause for each in world.get(Consignment, name).alarms}
+    assert causes == {"sighted", "not-picked-up"}
+
+
+def test_sixty_days_in_half_days(box: World) -> None:
+    """Nobody answers. On each of 120 looks the head and both seniors are told anew."""
+    name = box.dispatch(1)
+    box.wait(hours=2)
+    before = Counter(box.told(name))
+    for _ in range(120):
+        box.at += timedelta(hours=12)
+        alarms.climb(box.book)
+    after = Counter(who for who, _ in box.told(name)) - Counter(who for who, _ in before.elements())
+    assert after == Counter(hal=120, dana=120, sam=120)
+
+
+def test_an_acknowledgement_is_an_act_of_one_who_was_told(box: World) -> None:
+    """Nothing that only looks acknowledges; who was not told, or may not, cannot; after the end nobody can (G9)."""
+    name = box.dispatch(1)
+    box.wait(minutes=76)
+    alarm = box.alarm(name).id
+    box.audit()
+    with box.book.world() as world:
+        for notice in world.all(Notice):
+            words(world, [notice], box.at, "https://custody.test")
+    assert box.alarm(name).acknowledgements == ()
+    for who in ("hal", "olga", "mallory", "ann"):
+        with pytest.raises(Forbidden):
+            alarms.acknowledge(box.book, box.ids[who], alarm)
+    alarms.acknowledge(box.book, box.ids["carl"], alarm)
+    assert [a.person for a in box.alarm(name).acknowledgements] == [box.ids["carl"]]
+    assert box.alarm(name).next_at is not None
+    box.hand(name, "carl", "ben")
+    with pytest.raises(Conflict):
+        alarms.acknowledge(box.book, box.ids["dana"], alarm)

@@ -1,0 +1,73 @@
+"""The pages in a browser: one room of the house, with two kinds of view in it.
+
+A view that changes something reads a form and calls one act of `custody.acts`. A view that shows something
+asks `custody.store.queries`, which knows what each person may see. `doors` says who may come in where, and
+what is not in its table is not there. Everything that counts is signed in the browser (`static/keys.js`) and
+only recorded here: a session alone can acknowledge and ask, and never approve, hand over or close.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+
+from custody.store.book import Book
+from web import (
+    alarms,
+    answers,
+    audit,
+    board,
+    consignments,
+    devices,
+    doors,
+    found,
+    inbox,
+    incidents,
+    media,
+    people,
+    signin,
+    signing,
+    words,
+)
+from web.limits import limiter
+from web.room import Letter, Room, WebSettings
+
+__all__ = ["Letter", "WebSettings", "create_app"]
+
+SESSION_LASTS = timedelta(hours=12)
+UPLOAD_MOST = 4 * 1024 * 1024
+"""Bytes of one request: a library's listing and its inventory are well below a tenth of it."""
+
+
+def create_app(book: Book, settings: WebSettings) -> Flask:
+    """The application over a book that is open already. It reads no environment and starts nothing."""
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_NAME="__Host-custody" if settings.secure_cookies else "custody",
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_LASTS,
+        MAX_CONTENT_LENGTH=UPLOAD_MOST,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        RATELIMIT_STORAGE_URI="memory://",
+        WTF_CSRF_TIME_LIMIT=None,  # a page may lie open all night; its token ends with the session
+        WTF_CSRF_SSL_STRICT=settings.secure_cookies,
+    )
+    app.extensions["custody"] = Room(book, settings)
+    answers.prepare(app)
+    doors.hang(app)
+    CSRFProtect(app)
+    Bootstrap5(app)
+    limiter.init_app(app)
+    signin.prepare(app)
+    words.teach(app)
+    for part in (alarms, audit, board, consignments, devices, found, incidents, media, people, signing):
+        app.register_blueprint(part.blueprint)
+    if book.is_demo and settings.inbox is not None:
+        app.register_blueprint(inbox.blueprint)
+    return app

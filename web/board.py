@@ -1,0 +1,58 @@
+"""The board: every consignment that is open, with the minutes that it has left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from flask import Blueprint, Response, redirect, url_for
+
+from custody.store.queries import View
+from web.room import book, look, show
+
+blueprint = Blueprint("board", __name__)
+
+SILENT_MOST: Final = timedelta(seconds=90)
+"""A monitor goes round every second. After so long without a sign nobody would be told of a loss."""
+
+
+@blueprint.get("/")
+def home() -> Any:
+    """Where a person begins: the board, or their own devices where they see no board."""
+    with look() as view:
+        sees = view.may("see the board") or view.may("see their own consignments")
+    return redirect(url_for("board.board" if sees else "devices.mine"))
+
+
+@blueprint.get("/board")
+def board() -> str:
+    """The board."""
+    with look() as view:
+        return _show("board.html", view)
+
+
+@blueprint.get("/board/now")
+def now() -> str:
+    """What the board's script fetches every ten seconds."""
+    with look() as view:
+        return _show("board_now.html", view)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Whether this process can read its book."""
+    book().checkpoint()
+    return Response("ok\n", mimetype="text/plain")
+
+
+def _show(template: str, view: View) -> str:
+    silent = view.silent_for("monitor")
+    return show(
+        template,
+        view,
+        trips=view.board(),
+        arrived=view.arrived(5),
+        silent=silent,
+        alive=silent is not None and silent <= SILENT_MOST,
+        pace=book().pace,
+    )

@@ -1,0 +1,181 @@
+"""Consignments: asked for and looked at here; approved and handed on by signatures (`web.signing`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, flash, redirect, request, url_for
+
+from custody import orders
+from custody.acts import consignments
+from custody.errors import Conflict, Unreadable
+from custody.rules.consignments import Consignment
+from custody.rules.handoffs import HandOff
+from custody.rules.people import Device
+from custody.store.queries import Trip, View
+from web.room import book, filled, look, me, page, show
+
+blueprint = Blueprint("consignments", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that the person may do about a consignment now."""
+
+    words: str
+    address: str
+
+
+@blueprint.get("/consignments/<name>")
+def one(name: str) -> str:
+    """Its manifest, its life, its hand-offs, and what the person may do about it now."""
+    with look() as view:
+        trip = view.consignment(name)
+        c = trip.consignment
+        return show(
+            "consignment.html",
+            view,
+            trip=trip,
+            c=c,
+            media=view.manifest(c),
+            packing=view.packing(c),
+            hand_offs=view.hand_offs(c),
+            alarms=view.alarms(c),
+            history=view.history(c.id),
+            steps=steps(view, trip),
+            pending=[d for d in view.signed_by_me() if getattr(d.fact, "consignment", None) == c.id],
+            withdrawable=c.state == "requested" and view.may("request a consignment", c.from_site),
+        )
+
+
+@blueprint.route("/consignments/new", methods=["GET", "POST"])
+def new() -> Any:
+    """Asks for a consignment: a route first, then what is free at its beginning."""
+    if request.method == "POST":
+        with look() as view:
+            order = _order(view)
+        name = consignments.request(book(), me(), order)
+        flash(f"{name} is requested. Nothing of it may leave before a manager has approved it.")
+        return redirect(url_for("consignments.one", name=name))
+    with look() as view:
+        routes = [r for r in view.routes() if view.may("request a consignment", r.origin_site)]
+        chosen = (
+            next((r for r in routes if r.id == request.args.get("route", routes[0].id)), None)
+            if routes
+            else None
+        )
+        return show(
+            "consignment_new.html",
+            view,
+            routes=routes,
+            route=chosen,
+            free=view.free(chosen.origin_site, "medium") if chosen else [],
+            packings=view.packings(chosen.origin_site) if chosen else [],
+            zone=view.zone(chosen.origin_site) if chosen else "UTC",
+        )
+
+
+@blueprint.post("/consignments/<name>/withdraw")
+def withdraw(name: str) -> Any:
+    """Takes a request back that nobody has approved."""
+    with look() as view:
+        view.consignment(name)
+    consignments.withdraw(book(), me(), name)
+    flash(f"{name} is withdrawn; its media are free again.")
+    return redirect(url_for("board.home"))
+
+
+@blueprint.get("/routes")
+def routes() -> str:
+    """The routes, with their longest transit and who is told when."""
+    return page("routes.html")
+
+
+def _order(view: View) -> orders.Request:
+    packing = request.form.get("packing") or None
+    if packing is None:
+        media = tuple(request.form.getlist("media"))
+    else:
+        route = next((r for r in view.routes() if r.id == request.form.get("route")), None)
+        packed = (
+            next((p for p in view.packings(route.origin_site) if p.id == packing), None) if route else None
+        )
+        if packed is None:
+            raise Conflict("This case travels on another consignment already, or was packed anew.")
+        media = packed.media
+    if not media:
+        raise Unreadable("Choose the media that shall travel, or a packed case.")
+    form = filled("route", "carrier")
+    zone = next((view.zone(r.origin_site) for r in view.routes() if r.id == form.get("route")), "UTC")
+    moment = local_time(request.form.get("pick_up_by", ""), zone)
+    return orders.read(orders.Request, {**form, "pick_up_by": moment, "media": media, "packing": packing})
+
+
+def local_time(text: str, zone: str) -> datetime:
+    """The moment that a form's `2026-03-02T18:30` means in this zone."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    except ValueError:
+        raise Unreadable("Give the day and the time by which it is picked up.") from None
+
+
+# ----------------------------------------------------------------------------------- what one may do now
+
+
+def steps(view: View, trip: Trip) -> list[Step]:
+    """What the person may do about this consignment now. The rules ask again when it is done."""
+    c = trip.consignment
+    found = [
+        Step("Sign: I hand it over", url_for("signing.giving", event=d.id))
+        for d in view.to_sign()
+        if getattr(d.fact, "consignment", None) == c.id
+    ]
+    if c.state in ("requested", "approved") and _approves(view, c):
+        again = " anew, with the route as it is now" if c.state == "approved" else ""
+        found.append(Step(f"Approve it{again}", url_for("signing.approval", name=c.id)))
+    if c.open and takes(view, c):
+        found.append(Step(_taking(view, c), url_for("signing.taking", name=c.id)))
+    found += [
+        Step("Stand by the receipt as a second person", url_for("signing.seconding", event=h.id))
+        for h in view.hand_offs(c)
+        if c.state == "received" and _seconds(view, c, h)
+    ]
+    if trip.incident is not None and view.may("decide on an incident"):
+        found.append(Step("Decide on the incident", url_for("signing.decision", name=trip.incident.id)))
+    return found
+
+
+def takes(view: View, c: Consignment) -> bool:
+    """Whether this person could be the next to have custody."""
+    if not view.may("hand over") or c.holder == me():
+        return False
+    courier = view.me.holds("courier") and view.me.organisation == c.carrier and c.state != "received"
+    return courier or (view.me.at(c.to_site) and c.picked_up_at is not None)
+
+
+def givers(view: View, c: Consignment) -> list[Device]:
+    """The devices of those who could hand it over now: its holder's, at first those of the sending site."""
+    if c.holder is not None:
+        return view.party_devices([c.holder])
+    return view.party_devices([person.id for person in view.keepers(c.from_site)])
+
+
+def _taking(view: View, c: Consignment) -> str:
+    if c.picked_up_at is None:
+        return "Pick it up"
+    if not view.me.at(c.to_site):
+        return "Take it over"
+    return "Receive it" if c.state == "travelling" else "Receive it again, complete"
+
+
+def _approves(view: View, c: Consignment) -> bool:
+    seniors = view.me.holds("senior-manager") or view.me.holds("head")
+    return c.requester != me() and (seniors or view.me.holds("site-manager", c.from_site))
+
+
+def _seconds(view: View, c: Consignment, hand_off: HandOff) -> bool:
+    needed = hand_off.receipt and hand_off.complete and hand_off.status != "disputed"
+    return needed and me() not in (hand_off.giver, hand_off.taker) and view.me.at(c.to_site)

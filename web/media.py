@@ -1,0 +1,133 @@
+"""Media: what is on the books, how it came there, what is on it, and its labels."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from flask import Blueprint, Response, flash, redirect, request, url_for
+
+from custody import orders
+from custody.acts import media
+from custody.acts.media import TakenIn
+from custody.errors import Conflict, Unreadable
+from custody.readers import inventory, mtx
+from custody.rules.media import Medium, check_reprint
+from labels import identity
+from labels.sheet import STOCKS, Label, Spine, Stock, sheet
+from web.room import book, filled, look, me, settings, show
+
+blueprint = Blueprint("media", __name__)
+
+LETTER: Final = {"medium": "M", "case": "C", "seal": "S"}
+BY_HAND_MOST: Final = 100
+
+
+@blueprint.get("/media")
+def shelf() -> str:
+    """What is on the books, by site and by the beginning of a volser or an id."""
+    site, words, what = (request.args.get(name, "").strip() for name in ("site", "words", "what"))
+    with look() as view:
+        found = view.media(site=site, words=words.replace(" ", ""), what=what)
+        return show("media.html", view, found=found, site=site, words=words, what=what)
+
+
+@blueprint.get("/media/<name>")
+def one(name: str) -> str:
+    """A medium, a case or a seal: where it is, what is on it, and all that the ledger says of it."""
+    with look() as view:
+        thing = view.medium(name)
+        return show(
+            "medium.html",
+            view,
+            thing=thing,
+            zone=view.zone(thing.site),
+            data_sets=view.data_sets(name),
+            trips=view.trips_of(name),
+            history=view.history(name),
+        )
+
+
+@blueprint.route("/media/register", methods=["GET", "POST"])
+def register() -> Any:
+    """Takes in a library's listing and the table of what is on its tapes, whole or not at all."""
+    taken: TakenIn | None = None
+    if request.method == "POST":
+        library = mtx.read(_upload("listing", "the output of `mtx status`"))
+        rows = inventory.read(_upload("table", "the CSV")) if request.files.get("table") else ()
+        taken = media.take_in(book(), me(), request.form.get("site", ""), library, rows, draw=_draw)
+    with look() as view:
+        return show("register.html", view, taken=taken, most=BY_HAND_MOST)
+
+
+@blueprint.post("/media/register/by-hand")
+def by_hand() -> Any:
+    """A few things that no library lists: by volser, or a number of cases or seals."""
+    form = filled("what", "form")
+    volsers = request.form.get("volsers", "").upper().split()
+    count = request.form.get("count", "").strip() or "1"
+    if not volsers and not count.isdecimal():
+        raise Unreadable("Say how many, as a whole number.")
+    many = [{"volser": v} for v in volsers] or [{}] * min(int(count), BY_HAND_MOST + 1)
+    if not 1 <= len(many) <= BY_HAND_MOST:
+        raise Unreadable(f"By hand it is one to {BY_HAND_MOST} at once; more come from a listing.")
+    read = [orders.read(orders.RegisterMedium, {**form, **each}) for each in many]
+    things = [media.New(order.what, order.volser, order.form) for order in read]
+    site = request.form.get("site", "")
+    media.register(book(), me(), site, things, _draw)
+    flash(f"{len(things)} registered at {site}. Print their labels next.")
+    return redirect(url_for("media.shelf", site=site))
+
+
+@blueprint.route("/media/labels", methods=["GET", "POST"])
+def labels() -> Any:
+    """Chooses what to print, and prints it: a PDF, every code in it read back before it is handed out."""
+    if request.method == "POST":
+        return _print()
+    site, what = request.args.get("site", ""), request.args.get("what", "")
+    with look() as view:
+        found = view.media(site=site, what=what)
+        host = settings().label_host
+        return show("labels.html", view, found=found, site=site, what=what, stocks=STOCKS, host=host)
+
+
+def _print() -> Response:
+    stock = STOCKS.get(request.form.get("stock", ""))
+    if stock is None:
+        raise Unreadable("Choose the stock that lies in the printer.")
+    start = request.form.get("start", "1")
+    if not start.isdecimal():
+        raise Unreadable("The first free label is a whole number, counted from 1.")
+    names = request.form.getlist("items")
+    reason = request.form.get("reason", "").strip() or None
+    with look() as view:
+        things = [view.medium(name) for name in names]
+        check_reprint(view.world, names, reason)
+    if not things:
+        raise Unreadable("Tick what shall be printed.")
+    pdf = sheet([_label(thing, stock) for thing in things], stock, start=int(start))
+    media.labelled(book(), me(), names, stock.name.lower(), reason=reason)
+    headers = {"Content-Disposition": "attachment; filename=labels.pdf"}
+    return Response(pdf, mimetype="application/pdf", headers=headers)
+
+
+def _label(thing: Medium, stock: Stock) -> Label | Spine:
+    if stock.kind == "code39":
+        return Spine(thing.volser or thing.id)
+    if not settings().label_host:
+        raise Conflict("No host for labels is set (CUSTODY_LABEL_HOST): it is for ever, so choose it first.")
+    phone = settings().found_phone if thing.what == "case" else ""
+    lines = tuple(line for line in (thing.volser, thing.form, thing.site, phone) if line)
+    return Label(thing.id, identity.url(settings().label_host, LETTER[thing.what], thing.id), lines)
+
+
+def _upload(field: str, what: str) -> bytes:
+    file = request.files.get(field)
+    data = b"" if file is None else file.read()
+    if not data:
+        raise Unreadable(f"Choose a file with {what}.")
+    return data
+
+
+def _draw() -> str:
+    return identity.draw(secrets.token_bytes)

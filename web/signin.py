@@ -1,0 +1,147 @@
+"""Signing in, by invitation only.
+
+Flask-Security checks passwords (argon2id), keeps the session and ends it; all its other routes are off, and
+its accounts are `custody.store.accounts`. There is no registration and no default account: a one-time link
+opens a page that changes nothing, since mail scanners open links too, and its button lets the holder choose
+a password. In a demo's book, and in no other, a link may also sign in without one.
+
+A second factor has its place here: `SECURITY_TWO_FACTOR` and the columns that it wants.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Blueprint, Flask, flash, g, redirect, render_template, request, url_for
+from flask_security import RoleMixin, Security, UserDatastore, UserMixin
+from flask_security.forms import LoginForm
+from flask_security.utils import hash_password, login_user, logout_user
+
+from custody.errors import Unreadable
+from custody.store import accounts
+from custody.store.accounts import Account
+from custody.store.book import Book
+from web.limits import limiter
+from web.room import book
+
+blueprint = Blueprint("signin", __name__)
+
+FAILED: Final = (
+    "Signing in failed. Check address and password; after ten wrong ones, wait a quarter of an hour. "
+    "If you have no password yet, use the link of your invitation."
+)
+
+
+class User(UserMixin):
+    """An account as Flask-Security wants to see it. A password is all that it has to prove itself with."""
+
+    fs_uniquifier = ""
+
+    def __init__(self, account: Account) -> None:
+        self.person = account.person
+        self.name = account.name
+        self.roles = []
+        self.email = account.address
+        self.password = account.password
+        self.fs_uniquifier = account.session
+        self.active = True
+
+    def verify_auth_token(self, _tdata: Any) -> bool:
+        """Never: a token in a header or an address would be a second way in, past a session's guards."""
+        return False
+
+
+class Accounts(UserDatastore):
+    """`custody.store.accounts`, where Flask-Security looks for its users."""
+
+    def __init__(self, of: Book) -> None:
+        super().__init__(User, RoleMixin)
+        self._book = of
+
+    def find_user(self, case_insensitive: bool = False, **by: Any) -> User | None:  # noqa: FBT001, FBT002, ARG002 - theirs
+        """The user of this address or of this session."""
+        account = accounts.find(self._book, address=by.get("email"), session=by.get("fs_uniquifier"))
+        return None if account is None else User(account)
+
+    def put(self, user: User) -> User:
+        """Called when a password was right and its hash is of an older making."""
+        accounts.set_password(self._book, user.person, str(user.password), end_sessions=False)
+        return user
+
+    def commit(self) -> None:
+        """Nothing waits: `put` has written."""
+
+
+class SignInForm(LoginForm):
+    """Address and password, behind the lock-out. Every failure has the same words."""
+
+    remember = None
+
+    def validate(self, **more: Any) -> bool:
+        """Whether this signs in."""
+        address, source = self.email.data or "", request.remote_addr or ""
+        if accounts.locked(book(), address, source) or not super().validate(**more):
+            accounts.note_wrong(book(), address, source)
+            self.form_errors = [FAILED]
+            return False
+        return True
+
+
+def prepare(app: Flask) -> None:
+    """Sets Flask-Security up for this application, and the page of one-time links."""
+    app.config.update(
+        SECURITY_PASSWORD_HASH="argon2",  # noqa: S106 - the name of a method
+        SECURITY_PASSWORD_SINGLE_HASH=["argon2"],
+        SECURITY_PASSWORD_SALT="unused-with-a-single-hash",  # noqa: S106 - argon2 salts each hash itself
+        SECURITY_PASSWORD_LENGTH_MIN=12,
+        SECURITY_PASSWORD_CHECK_BREACHED=None,
+        SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False, "test_environment": True},
+        SECURITY_RETURN_GENERIC_RESPONSES=True,
+        SECURITY_LOGOUT_METHODS=["POST"],
+        SECURITY_API_ENABLED_METHODS=["session"],
+        SECURITY_POST_LOGIN_VIEW="/",
+        SECURITY_POST_LOGOUT_VIEW="/login",
+        SECURITY_FLASH_MESSAGES=False,
+    )
+    security = Security(app, Accounts(book_of(app)), login_form=SignInForm)
+    security.want_json(lambda _request: False)
+    views: dict[str, Any] = app.view_functions
+    views["security.login"] = limiter.limit("30/minute", methods=["POST"])(views["security.login"])
+    app.register_blueprint(blueprint)
+
+
+def book_of(app: Flask) -> Book:
+    """The book that this application was made with."""
+    found: Book = app.extensions["custody"].book
+    return found
+
+
+@blueprint.route("/begin/<token>", methods=["GET", "POST"])
+@limiter.limit("30/minute")
+def begin(token: str) -> Any:
+    """A one-time link. Opening it shows a form; only sending the form uses it up."""
+    link = accounts.open_link(book(), token)
+    if request.method == "GET":
+        account = accounts.find(book(), person=link.person)
+        return render_template("begin.html", link=link, account=account)
+    if link.purpose == "demo":
+        account = accounts.enter(book(), token)
+    else:
+        account = accounts.begin(book(), token, hash_password(_password()))
+    logout_user()
+    g.pop("csrf_token", None)
+    login_user(User(account), authn_via=["link"])
+    flash("You are signed in.")
+    return redirect(url_for("board.home" if link.purpose == "demo" else "devices.mine"))
+
+
+def _password() -> str:
+    """The password that was chosen, typed twice alike and not too short."""
+    first, second = request.form.get("password", ""), request.form.get("again", "")
+    if first != second:
+        raise Unreadable("The two passwords differ. Type the same one twice.")
+    if len(first) < 12 or len(set(first)) < 6:
+        raise Unreadable("Choose a password of at least 12 characters; four unrelated words are a good one.")
+    if len(first) > 256:
+        raise Unreadable("This password is longer than 256 characters.")
+    return first
