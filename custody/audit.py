@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,12 +31,12 @@ from typing import BinaryIO, Final
 
 from custody.errors import Backwards, Forged, Refusal, Unreadable
 from custody.facts import Genesis, NewerKind, Received, Statement
-from custody.ledger.bundle import NotAZip, read_folder
+from custody.ledger.bundle import ENTRIES_MOST, NotAZip, read_folder
 from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Note, Opened, Policy
-from custody.ledger.tiles import WIDTH, hash_tiles, read_entry_bundle
+from custody.ledger.tiles import WIDTH, hash_tiles, paths, read_entry_bundle
 from custody.rules.handoffs import HandOff
 from custody.rules.history import check_signatures, evolve
 from custody.rules.people import RELAXATIONS, Device
@@ -116,7 +116,9 @@ def _verify(
     _, note = next(members)
     opened = _open(note, trust, report)  # 1
     checkpoint = opened.checkpoint
-    entries, tiles = _unpack(members, checkpoint.size)
+    if checkpoint.size > ENTRIES_MOST:
+        raise _Failed(2, f"At most {ENTRIES_MOST:,} entries are judged at once; the checkpoint says more.")
+    entries, tiles, spoiled = _unpack(members, checkpoint.size)
     frontier = Frontier()
     roots = {0: frontier.root()}
     pinned = [_pin(pin, checkpoint, trust) for pin in pins]
@@ -132,6 +134,8 @@ def _verify(
         raise _Failed(2, *_first_bad_leaf(hashes, tiles))
     if dict(hash_tiles(hashes)) != tiles:
         raise _Failed(2, "A tile in the bundle is not the one that the entries make.")
+    if spoiled is not None:
+        raise spoiled
     for pin in pinned:  # 3
         if not pin.size:
             raise _Failed(3, "A pinned checkpoint of no entries vouches for nothing.")
@@ -189,10 +193,18 @@ def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint:
     return old
 
 
-def _unpack(members: Iterable[tuple[str, bytes]], size: int) -> tuple[list[bytes], dict[str, bytes]]:
+def _unpack(
+    members: Iterator[tuple[str, bytes]], size: int
+) -> tuple[list[bytes], dict[str, bytes], _Failed | None]:
+    """The entries, the hash tiles, and what is wrong with the bundle itself once all of them were read.
+
+    That comes third, since an entry that differs says more than a checksum does.
+    """
     entries: list[bytes] = []
     tiles = {}
-    for path, data in members:
+    wanted = paths(size)
+    for path in wanted:
+        _, data = next(members)
         if path.startswith("tile/entries/"):
             try:
                 entries += read_entry_bundle(data, min(WIDTH, size - len(entries)))
@@ -200,7 +212,11 @@ def _unpack(members: Iterable[tuple[str, bytes]], size: int) -> tuple[list[bytes
                 raise _Failed(4, f"{path}: {problem}", len(entries)) from None
         else:
             tiles[path] = data
-    return entries, tiles
+    try:
+        next(members, None)
+    except _Failed as problem:
+        return entries, tiles, problem
+    return entries, tiles, None
 
 
 def _first_bad_leaf(hashes: list[bytes], tiles: dict[str, bytes]) -> tuple[str, int | None]:

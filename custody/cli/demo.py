@@ -127,7 +127,7 @@ def _close(out: Path, story: Story) -> None:
     judge = f"{shown} -m custody.audit {out}/bundle.zip --policy {out}/policy --genesis {story.genesis}"
     flip = (
         f"{shown} -c \"p='{out}/bundle.zip'; b=bytearray(open(p,'rb').read());"
-        " b[b.rfind(b'payload')+2000]^=1; open(p,'wb').write(b)\""
+        " b[b.find(b'payload', len(b)//2)+99]^=1; open(p,'wb').write(b)\""
     )
     click.echo(f"Judge it yourself:\n  {judge}\nChange one byte, and judge it again:\n  {flip}")
     if not report.sound:

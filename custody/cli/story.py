@@ -282,7 +282,7 @@ class Story:
         (self.folder / "timeline.txt").write_text("\n".join(lines) + "\n", "utf-8")
 
     def timeline(self) -> Iterator[str]:
-        """`10:30:00  deadline` and what came of it, from the ledger."""
+        """`10:30:00.0  deadline` and what came of it, from the ledger."""
         with self.book.world() as world:
             alarm = world.get(Alarm, world.get(Consignment, "C-1").alarms[0])
             notices = sorted(
@@ -293,14 +293,15 @@ class Story:
             rows = [(alarm.due, f"deadline of C-1 ({len(world.get(Consignment, 'C-1').media)} tapes)")]
             for notice in notices:
                 who = self.title(notice.person)
-                rung = notice.id.split("/")[1]
+                rung, _, repeat = notice.id.split("/")[1].partition(".")
+                rung += f", repeat {repeat}" if repeat != "0" else ""
                 if notice.accepted_at is not None:
                     rows.append((notice.accepted_at, f"rung {rung}: mail to {who} accepted by the relay"))
             rows += [(a.at, f"acknowledged by {self.title(a.person)}") for a in alarm.acknowledgements]
             if incident is not None:
                 rows.append((incident.opened_at, f"incident {incident.id} opened: presumed missing"))
         for moment, what in sorted(rows, key=lambda row: row[0]):
-            yield f"{wall(moment)}  {what}"
+            yield f"{wall(moment)}.{moment.microsecond // 100_000}  {what}"
 
     def told_senior_after(self) -> timedelta:
         """From the deadline to the relay's 250 for the first notice to a senior manager."""

@@ -131,10 +131,15 @@ def _is_a_zip(source: BinaryIO) -> None:
 
 
 class _Reader:
-    """Goes through the file once and compares every byte that is not a member's with the one it must be."""
+    """Goes through the file once and compares every byte that is not a member's with the one it must be.
+
+    A member that is not what its checksum says is given all the same, and refused at the end: so an auditor
+    can say which entry was changed, and not merely that a file was.
+    """
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
+        self._spoiled = ""
         self._central: list[bytes] = []
         self._offset = 0
 
@@ -143,9 +148,11 @@ class _Reader:
         header = self._source.read(30 + len(name))
         size = int.from_bytes(header[22:26], "little")
         data = self._source.read(min(size, MEMBER_MOST))
-        crc = zlib.crc32(data)
+        crc = int.from_bytes(header[14:18], "little")
         if header != _local(name, crc, len(data)):
             raise Unreadable(f"{path} does not stand in the bundle where and as it must.")
+        if crc != zlib.crc32(data):
+            self._spoiled = self._spoiled or path
         self._central.append(_central(name, crc, len(data), self._offset))
         self._offset += len(header) + len(data)
         return data
@@ -155,3 +162,5 @@ class _Reader:
         ending = directory + _end(len(self._central), len(directory), self._offset)
         if self._source.read(len(ending) + 1) != ending:
             raise Unreadable("The bundle's directory is not the one that its members call for.")
+        if self._spoiled:
+            raise Unreadable(f"{self._spoiled} is not what the bundle's own checksum says.")

@@ -85,7 +85,7 @@ def open_office(world: World, **more: Any) -> Office:
     return Office(world, app)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def furnished() -> Callable[..., Office]:
     """Opens the office of a company, with other settings if wished."""
     return open_office
