@@ -136,18 +136,24 @@ def _verify(
         raise _Failed(2, "A tile in the bundle is not the one that the entries make.")
     if spoiled is not None:
         raise spoiled
-    for pin in pinned:  # 3
+    _check_pins(pinned, roots, checkpoint, report)  # 3
+    frontier = Frontier()
+    for entry, leaf in zip(entries, hashes, strict=True):  # 4 to 8
+        frontier.add(leaf)
+        history.add(entry, frontier)
+    history.close()
+
+
+def _check_pins(
+    pinned: list[Checkpoint], roots: dict[int, bytes], checkpoint: Checkpoint, report: Report
+) -> None:
+    for pin in pinned:
         if not pin.size:
             raise _Failed(3, "A pinned checkpoint of no entries vouches for nothing.")
         if pin.size > checkpoint.size or roots[pin.size] != pin.root:
             what = "shorter than" if pin.size > checkpoint.size else "another history than"
             raise _Failed(3, f"The ledger is {what} the checkpoint of {pin.size:,} entries that was pinned.")
         report.pins.append(pin.size)
-    frontier = Frontier()
-    for entry, leaf in zip(entries, hashes, strict=True):  # 4 to 8
-        frontier.add(leaf)
-        history.add(entry, frontier)
-    history.close()
 
 
 def _members(bundle: BinaryIO | Path) -> Iterator[tuple[str, bytes]]:

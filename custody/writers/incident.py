@@ -383,15 +383,18 @@ def _data_sets(report: Report) -> str:
 
 def people_words(report: Report) -> str:
     """How many people, as a range; `unknown` where it is, for unknown is never nought."""
+    unnumbered = sum(s.most is None for s in report.data_sets)
+    reasons = []
+    if unnumbered:
+        reasons.append(f"no number is on record for {unnumbered} of {len(report.data_sets)} data sets")
+    if report.undescribed and report.data_sets:
+        reasons.append(f"{count(report.undescribed, 'medium has', 'media have')} no data set on record")
+    why = f": {'; '.join(reasons)}" if reasons else ""
     if report.least is None:
-        unnumbered = sum(s.most is None for s in report.data_sets)
-        if not unnumbered:
-            return "unknown"
-        return f"unknown: no number is on record for {unnumbered} of {len(report.data_sets)} data sets"
+        return f"unknown{why}"
     least = f"at least {report.least:,}"
     if report.most is None:
-        media = count(report.undescribed, "medium has", "media have")
-        return f"{least}, at most unknown: {media} no data set on record"
+        return f"{least}, at most unknown{why}"
     if len(report.data_sets) == 1 or report.least == report.most:
         return f"{least}, at most {report.most:,}"
     return f"{least}, at most {report.most:,} (the largest data set, and all of them added up)"

@@ -282,9 +282,12 @@ def test_people_are_a_range_and_unknown_is_never_nought(
 
 def test_a_data_set_without_a_number_makes_the_whole_unknown() -> None:
     unknown = replace(SET, code="STAFF", least=None, most=None)
-    report = replace(REPORT, least=None, most=None, data_sets=(SET, unknown))
+    report = replace(REPORT, least=64_000, most=None, data_sets=(SET, unknown))
     first, *rest = pages(incident(report))
-    assert "People concerned unknown: no number is on record for 1 of 2 data sets" in first
+    assert (
+        "People concerned at least 64,000, at most unknown: no number is on record for 1 of 2 data sets"
+        in first
+    )
     assert "STAFF Bankruptcy cases unknown 7 of 7" in " ".join(rest)
 
 
