@@ -4,9 +4,9 @@
                           {"name", "value", "unit", "bound", "ratio", "target", "met"}
 
 A machine is fast or slow, busy or idle; a ratio to what the same machine did in the same minute says more
-than a number of seconds. `bound` is the value that the bare operation reached here (bare signature checks, bare
-fsync, bare SMTP), `ratio` ours divided by it, as better is higher. Where the target is a time that a person
-waits, `target` is in the row's unit and `met` compares the value.
+than a number of seconds. `bound` is the value that the bare operation reached here (bare signature checks,
+bare fsync, bare SMTP), `ratio` ours divided by it, as better is higher. Where the target is a time that a
+person waits, `target` is in the row's unit and `met` compares the value.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from aiosmtpd.controller import Controller
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-from world import World, new_key
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
+from world import World
 
 from custody.acts import media
 from custody.channels.email import Email, Relay
@@ -69,7 +69,7 @@ def rate(count: int, work: Callable[[], Any]) -> float:
 
 def bare_checks() -> float:
     """ECDSA P-256 verifications a second, one core, key loaded."""
-    private = new_key()._private
+    private = generate_private_key(SECP256R1())
     message, public = b"m" * 800, private.public_key()
     signature = private.sign(message, ECDSA(hashes.SHA256()))
     return rate(3000, lambda: public.verify(signature, message, ECDSA(hashes.SHA256())))

@@ -59,8 +59,8 @@ class Code:
 
     @property
     def settled(self) -> bool:
-        """Whether reading it once more would add nothing: a QR code at once, a Code 39 when seen twice."""
-        return self.symbology == "qr" or self.seen >= _ALIKE
+        """Whether no further pass is needed: a QR code at once, a Code 39 when seen twice."""
+        return self.symbology == "qr" or self.seen > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +82,23 @@ def read(
 
     Stops once `want` codes are settled. With None every pass is made, for a shelf of tapes in one frame.
     After `budget_ms` no further pass begins, though each reader has its first. What `accept` turns down,
-    a stranger's code on the box, is left out and not counted.
+    a stranger's code on the box, is left out and not counted. One text is one code, however often it
+    stands in the picture.
 
     Raises Unreadable where `image` is no picture, is cut off or damaged, or has more than 50 million
     pixels. A picture without codes is an empty reading.
     """
     begun = time.perf_counter()
-    found: dict[tuple[str, Symbology], Code] = {}
     ms = 0.0
+    found: dict[tuple[str, Symbology], Code] = {}
     for number, (reader, picture) in enumerate(_passes(_open(image)), start=1):
-        for code in filter(accept, reader(picture)):
-            before = found.get((code.text, code.symbology))
-            # Two stickers alike, or one found twice, are one code: a pass counts once.
-            if before is None:
-                found[code.text, code.symbology] = code
-            elif code.passes[0] not in before.passes:
-                found[code.text, code.symbology] = replace(before, passes=before.passes + code.passes)
+        once = {(code.text, code.symbology): code for code in reader(picture) if accept(code)}
+        for key, code in once.items():
+            before = found.get(key)
+            found[key] = replace(before, passes=before.passes + code.passes) if before else code
         ms = (time.perf_counter() - begun) * 1000
         enough = want is not None and sum(code.settled for code in found.values()) >= want
-        if enough or (ms > budget_ms and number >= len(_FIRST)):
+        if enough or (ms > budget_ms and number >= _ALWAYS):
             break
     return Reading(tuple(found.values()), ms)
 
@@ -111,30 +109,267 @@ def libzbar() -> str | None:
     return loaded[0] if loaded else None
 
 
-# --- the photograph ---------------------------------------------------------------------------------------
+# --- the photograph -------------------------------------------------------------------------------------
 
 
 def _open(image: bytes | Image.Image) -> Image.Image:
-    """The photograph in grey, upright, on white where it was transparent."""
-    if isinstance(image, bytes) and image[4:8] == b"ftyp" and image[8:12] in _HEIC:
-        raise Unreadable(
-            "This picture is in Apple's HEIC format, which cannot be read here. On the iPhone choose Settings, "
-            "Camera, Formats, Most Compatible, and take it again."
-        )
+    """The photograph in grey, upright, at least one pixel large."""
     try:
-        photo = Image.open(io.BytesIO(image), formats=_FORMATS) if isinstance(image, bytes) else image
-        pixels = photo.width * photo.height
-        grey = _grey(photo) if 0 < pixels <= _MOST_PIXELS else None
+        photo = image if isinstance(image, Image.Image) else Image.open(io.BytesIO(image), formats=_FORMATS)
+        grey = _grey(photo)
     except UnidentifiedImageError:
-        raise Unreadable("This file is no photograph: send a JPEG, PNG or WebP picture.") from None
+        raise Unreadable(_HEIC if _is_heic(image) else _NO_PICTURE) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        grey, pixels = None, _MOST_PIXELS + 1
-    except Exception as error:  # noqa: BLE001 - Pillow's parsers raise anything at all for a broken file
+        raise Unreadable(_TOO_LARGE) from None
+    except Exception as error:  # Pillow's parsers raise anything at all for a broken file
         raise Unreadable("The picture arrived cut off or damaged: send it again.") from error
-    if not pixels:
+    if not all(grey.size):
         raise Unreadable("The picture is empty: take it again.")
-    if grey is None:
-        raise Unreadable(
-            f"The picture has more than {_MOST_PIXELS // 1_000_000} million pixels: take it with a lower resolution."
-        )
     return grey
+
+
+def _grey(photo: Image.Image) -> Image.Image:
+    # Asked before a pixel is unpacked: some kilobytes of PNG can announce gigabytes.
+    if photo.width * photo.height > _MOST_PIXELS:
+        raise Image.DecompressionBombError
+    if photo.format in {"JPEG", "MPO"}:
+        photo.draft("L", photo.size)  # luminance straight out of the file
+    photo = ImageOps.exif_transpose(photo)
+    if photo.mode.startswith("I"):  # 16 bits a pixel; convert() would make all but black white
+        return photo.convert("I").point([value >> 8 for value in range(1 << 16)], "L")
+    if photo.has_transparency_data:
+        white = Image.new("RGBA", photo.size, "white")
+        white.alpha_composite(photo.convert("RGBA"))
+        photo = white
+    return photo.convert("L")
+
+
+def _is_heic(image: bytes | Image.Image) -> bool:
+    """By the file type box's brand (ISO/IEC 23008-12)."""
+    brands = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+    return isinstance(image, bytes) and image[4:8] == b"ftyp" and image[8:12] in brands
+
+
+_FORMATS = ("JPEG", "PNG", "WEBP")  # not all that Pillow knows: some of it starts other programs
+_MOST_PIXELS = 50_000_000
+_NO_PICTURE = "This file is no picture that can be read here: send a JPEG, PNG or WebP photograph."
+_HEIC = (
+    "This picture is in Apple's HEIC format, which cannot be read here. On the iPhone choose Settings, "
+    "Camera, Formats, Most Compatible, and take it again."
+)
+_TOO_LARGE = (
+    f"The picture has more than {_MOST_PIXELS // 1_000_000} million pixels: take it again at a lower "
+    "resolution."
+)
+
+
+# --- the pictures made of it ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """The photograph or a copy of it, and the way back.
+
+    `scale` is the photograph's pixels per pixel, `turned` the degrees counter-clockwise about the middle.
+    """
+
+    name: str
+    image: Image.Image
+    photo: tuple[int, int]
+    scale: float = 1
+    turned: int = 0
+
+    def box(self, corners: Iterable[tuple[float, float]]) -> Box:
+        """The upright box around these corners, in the photograph's pixels."""
+        turn = radians(self.turned)
+        across, down = [], []
+        for x, y in corners:
+            right = (x - self.image.width / 2) * self.scale
+            below = (y - self.image.height / 2) * self.scale
+            across.append(round(self.photo[0] / 2 + cos(turn) * right - sin(turn) * below))
+            down.append(round(self.photo[1] / 2 + sin(turn) * right + cos(turn) * below))
+        return min(across), min(down), max(across) - min(across), max(down) - min(down)
+
+
+_Reader = Callable[[_Picture], list[Code]]
+
+
+def _passes(photo: Image.Image) -> Iterator[tuple[_Reader, _Picture]]:
+    """Readers and pictures in the order in which they are tried, each picture made when its turn comes."""
+    middle = _fit(photo, _MIDDLE)
+    yield _zbar_reads, _Picture("middle", middle, photo.size, photo.width / middle.width)
+    yield _zxing_reads, _Picture("full", photo, photo.size)
+    for name, repair, degrees, readers in _REPAIRS:
+        image = repair(middle)
+        # The same pixels shown twice to a reader would make it seem that two passes agree.
+        if image is middle and not degrees:
+            continue
+        scale = photo.width / image.width
+        if degrees:
+            image = image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)
+        for reader in readers:
+            yield reader, _Picture(name, image, photo.size, scale, degrees)
+
+
+def _fit(image: Image.Image, longest: int) -> Image.Image:
+    """The image, made smaller where its longer side has more pixels than this."""
+    factor = longest / max(image.size)
+    if factor >= 1:
+        return image
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1)
+
+
+def _as_it_is(middle: Image.Image) -> Image.Image:
+    return middle
+
+
+def _small(middle: Image.Image) -> Image.Image:
+    """Fewer pixels: grain averages out."""
+    return _fit(middle, _SMALL)
+
+
+def _double(middle: Image.Image) -> Image.Image:
+    """More pixels, where there are few: modules of one or two."""
+    if max(middle.size) > _SMALL:
+        return middle
+    return middle.resize((middle.width * 2, middle.height * 2), Image.Resampling.BICUBIC)
+
+
+def _sharp(middle: Image.Image) -> Image.Image:
+    """Edges raised: out of focus, or moved."""
+    return middle.filter(ImageFilter.UnsharpMask(4, 300, 0))
+
+
+def _bright(middle: Image.Image) -> Image.Image:
+    """Shadows opened: a label half in the dark."""
+    return middle.point([round(255 * (value / 255) ** 0.4) for value in range(256)])
+
+
+def _even(middle: Image.Image) -> Image.Image:
+    """The light's slow changes taken away: glare, a lamp at one side."""
+    radius = max(15, max(middle.size) // 25)
+    flat = ImageChops.subtract(middle, middle.filter(ImageFilter.BoxBlur(radius)), 1, 128)
+    return ImageOps.autocontrast(flat, cutoff=1)
+
+
+def _soft_even(middle: Image.Image) -> Image.Image:
+    """The same after a little blur, or the stretching raises the grain too."""
+    return _even(middle.filter(ImageFilter.GaussianBlur(1)))
+
+
+def _small_even(middle: Image.Image) -> Image.Image:
+    """The same with fewer pixels: dark and grainy."""
+    return _even(_small(middle))
+
+
+def _stark(middle: Image.Image) -> Image.Image:
+    """Black and white by what surrounds each pixel: faint print, hard shadows."""
+    radius = max(7, max(middle.size) // 50)
+    local = ImageChops.subtract(middle, middle.filter(ImageFilter.BoxBlur(radius)), 1, 135)
+    return local.point([0] * 128 + [255] * 128)
+
+
+def _soft(middle: Image.Image) -> Image.Image:
+    """Blurred: modules printed as dots, rings or outlines close up."""
+    return middle.filter(ImageFilter.GaussianBlur(1.5))
+
+
+# --- the two readers ------------------------------------------------------------------------------------
+
+
+def _zbar_reads(picture: _Picture) -> list[Code]:
+    loaded = _zbar()
+    if not loaded:
+        return []
+    pyzbar = loaded[1]
+    symbols = pyzbar.decode(
+        (picture.image.tobytes(), *picture.image.size),
+        [pyzbar.ZBarSymbol.QRCODE, pyzbar.ZBarSymbol.CODE39],
+    )
+    return [
+        Code(
+            symbol.data.decode(),
+            "qr" if symbol.type == "QRCODE" else "code39",
+            (f"pyzbar:{picture.name}",),
+            picture.box(symbol.polygon),
+        )
+        for symbol in symbols
+        # zbar guesses the character set of what is not ASCII, and often wrongly.
+        if symbol.data.isascii()
+    ]
+
+
+def _zxing_reads(picture: _Picture) -> list[Code]:
+    """What zxing-cpp finds.
+
+    The formats are as narrow as can be: `QRCode` would read Micro QR into film grain, and `Code39` takes
+    one six-character volser in fifteen for an Italian pharmacist's Code 32 and changes its text.
+    """
+    width, height = picture.image.size
+    symbols = zxingcpp.read_barcodes(
+        memoryview(picture.image.tobytes()).cast("B", (height, width)),
+        formats=_FORMATS_READ,
+        text_mode=zxingcpp.TextMode.Plain,
+    )
+    return [
+        Code(
+            symbol.text,
+            "code39" if symbol.symbology == zxingcpp.BarcodeFormat.Code39 else "qr",
+            (f"zxing-cpp:{picture.name}",),
+            picture.box(
+                (corner.x, corner.y)
+                for corner in (
+                    symbol.position.top_left,
+                    symbol.position.top_right,
+                    symbol.position.bottom_right,
+                    symbol.position.bottom_left,
+                )
+            ),
+        )
+        for symbol in symbols
+    ]
+
+
+_FORMATS_READ = zxingcpp.BarcodeFormats(
+    [zxingcpp.BarcodeFormat.QRCodeModel2, zxingcpp.BarcodeFormat.Code39Std]
+)
+
+
+@cache
+def _zbar() -> tuple[str, Any] | None:
+    """Where libzbar is, and pyzbar around it.
+
+    pyzbar itself asks find_library only, which on Apple silicon does not look where Homebrew installs
+    (NaturalHistoryMuseum/pyzbar#131).
+    """
+    for path in (os.environ.get("CUSTODY_LIBZBAR"), find_library("zbar"), *_HOMEBREW):
+        if path:
+            try:
+                library = cdll.LoadLibrary(path)
+                zbar_library.load = lambda library=library: (library, [])
+                return path, importlib.import_module("pyzbar.pyzbar")
+            except (OSError, AttributeError):  # no such library, or one of another name
+                continue
+    return None
+
+
+_HOMEBREW = ("/opt/homebrew/lib/libzbar.dylib", "/usr/local/lib/libzbar.dylib")
+_MIDDLE, _SMALL = 1600, 1000  # pixels of the longer side
+_ALWAYS = 2  # passes, whatever the time: each reader's first
+_BOTH = (_zxing_reads, _zbar_reads)
+# Quick ones first. Each has read pictures that nothing before it could.
+_REPAIRS: tuple[tuple[str, Callable[[Image.Image], Image.Image], int, tuple[_Reader, ...]], ...] = (
+    ("small", _small, 0, (_zxing_reads,)),
+    ("bright", _bright, 0, (_zxing_reads,)),
+    ("sharp", _sharp, 0, (_zxing_reads,)),
+    ("soft even", _soft_even, 0, (_zxing_reads,)),
+    ("small even", _small_even, 0, (_zxing_reads,)),
+    ("double", _double, 0, _BOTH),
+    ("even", _even, 0, _BOTH),
+    ("stark", _stark, 0, _BOTH),
+    ("turned 30", _as_it_is, 30, _BOTH),
+    ("turned 15", _as_it_is, 15, (_zxing_reads,)),
+    ("turned -15", _as_it_is, -15, (_zxing_reads,)),
+    ("soft", _soft, 0, _BOTH),
+)

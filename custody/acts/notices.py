@@ -72,6 +72,8 @@ class _Sent:
     outcome: Literal["accepted", "deferred", "refused"]
     answer: str
     silent: bool = False
+    left: bool = True
+    """Whether a message of this id may have left the house."""
 
 
 def _send(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
@@ -80,11 +82,12 @@ def _send(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
         text = words(world, notices, book.clock(), site)
         address = _address(book, world, parcel.person)
     if address is None:
-        return _Sent("refused", "the address is not the one that the ledger commits to")
+        return _Sent("refused", "the address is not the one that the ledger commits to", left=False)
     try:
         return _Sent("accepted", channel.send(Message(parcel.message, address, text.subject, text.body)))
     except Undelivered as problem:
-        return _Sent("refused" if problem.permanent else "deferred", str(problem), silent=problem.silent)
+        outcome: Literal["deferred", "refused"] = "refused" if problem.permanent else "deferred"
+        return _Sent(outcome, str(problem), silent=problem.silent)
 
 
 def _address(book: Book, world: World, person: str) -> str | None:
@@ -108,7 +111,7 @@ def _mark(book: Book, parcel: Parcel, sent: _Sent) -> None:
                 outcome=sent.outcome,
                 at=page.now,
                 answer=page.private(sent.answer),
-                message=None if sent.silent else parcel.message,
+                message=parcel.message if sent.left else None,
             )
         )
         if sent.outcome != "accepted":

@@ -119,7 +119,9 @@ def doctor(folder: Path) -> None:
     for name, check in _checks(folder, settings):
         try:
             good, words = True, check()
-        except (Refusal, Untrusted, OSError, smtplib.SMTPException) as problem:
+        except click.ClickException as problem:
+            good, words = False, problem.format_message()
+        except (Refusal, Untrusted, OSError, ValueError, smtplib.SMTPException) as problem:
             good, words = False, str(problem)
         wrong += not good
         click.echo(f"{'ok ' if good else 'BAD'}  {name:10} {words}")

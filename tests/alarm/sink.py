@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -34,6 +35,8 @@ DROP = "drop"
 """The message is kept, and the line breaks before the answer."""
 DRIP = "drip"
 """A byte of an answer now and then, and never the end of it."""
+
+BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Sink:
         self._sessions: set[int] = set()
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sink")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sink", daemon=True)
         self._socket = _reserved(0)
         self.port: int = self._socket.getsockname()[1]
         self._server: asyncio.AbstractServer | None = None
@@ -137,9 +140,11 @@ class Sink:
         return reply
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
-        reply = self.on_data(envelope.rcpt_tos[0])
         raw = envelope.content
         assert isinstance(raw, bytes)
+        if BARE.search(raw):
+            return "550 5.6.11 a bare CR or LF"  # what Exchange Online and Postfix say since SMTP smuggling
+        reply = self.on_data(envelope.rcpt_tos[0])
         mail = message_from_bytes(raw, policy=policy.default)
         self.deliveries.extend(
             Delivery(

@@ -57,7 +57,7 @@ def address(app: Flask, rule: Rule, world: Any) -> str:
 
 def test_every_route_has_its_door_and_every_door_its_route(busy: Any) -> None:
     endpoints = {rule.endpoint for rule in busy.app.url_map.iter_rules()}
-    assert endpoints - set(DOORS) == {"security.verify"}, "a route without a door answers 404 to everybody"
+    assert endpoints - set(DOORS) == {"security.verify", "security.static"}, "Flask-Security's, and off"
     assert set(DOORS) - endpoints == {"inbox.letters"}, "a demo's, and only there"
     for rule in DOORS.values():
         assert rule in (PUBLIC, SIGNED_IN) or isinstance(rule, tuple)
@@ -87,7 +87,7 @@ def test_a_route_that_nobody_listed_answers_nobody(template: Any, furnished: Any
 
 def test_a_stranger_gets_nothing_anywhere(busy: Any) -> None:
     for rule, method in pairs(busy.app):
-        answer = busy.stranger().open(address(busy.app, rule, busy.world), method=method)
+        answer = busy.stranger().open(address(busy.app, rule, busy.world), method=method, buffered=True)
         door = DOORS.get(rule.endpoint)
         if door == PUBLIC:
             assert answer.status_code in (200, 302, 400, 404), (rule, method)
@@ -105,7 +105,7 @@ def test_each_role_meets_its_doors_and_no_other(busy: Any, name: str) -> None:
     for rule, method in pairs(busy.app):
         if rule.endpoint in ("security.logout", "static", "bootstrap.static"):
             continue
-        answer = client.open(address(busy.app, rule, busy.world), method=method)
+        answer = client.open(address(busy.app, rule, busy.world), method=method, buffered=True)
         door = DOORS.get(rule.endpoint)
         assert answer.status_code < 500, (rule, method, answer.data)
         if door is None:
@@ -123,8 +123,8 @@ def test_looking_changes_nothing(busy: Any, name: str) -> None:
     before = dump(busy.world)
     for rule in busy.app.url_map.iter_rules():
         if "GET" in (rule.methods or ()):
-            client.get(address(busy.app, rule, busy.world))
-    assert dump(busy.world) == before
+            client.get(address(busy.app, rule, busy.world), buffered=True)
+    assert dump(busy.world) ^ before == set()
 
 
 def test_nothing_is_changed_without_the_pages_token(busy: Any) -> None:
@@ -138,16 +138,16 @@ def test_nothing_is_changed_without_the_pages_token(busy: Any) -> None:
             for sent in ({"data": {"report": "somewhere"}}, {"json": {"payload": "", "key": "", "signature": ""}}):
                 answer = client.post(where, **sent)
                 assert answer.status_code in (400, 403), (rule, answer.status_code)
-    assert dump(busy.world) == before
+    assert dump(busy.world) ^ before == set()
 
 
-def dump(world: Any) -> list[str]:
+def dump(world: Any) -> set[str]:
     """Every row of the book, but for the bookkeeping of accounts and pulses."""
     with sqlite3.connect(world.folder / "book.db") as connection:
         lines = [*connection.iterdump()]
     connection.close()
     skipped = tuple(f'INSERT INTO "{name}"' for name in BOOKKEEPING)
-    return [line for line in lines if not line.startswith(skipped)]
+    return {line[:400] for line in lines if not line.startswith(skipped)}
 
 
 def test_the_comparison_sees_a_change(box: Any) -> None:

@@ -1,0 +1,157 @@
+"""The command line as an administrator and an auditor use it, each command in a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import qrcode
+
+ROOT = Path(__file__).parents[2]
+LISTING = """\
+  Storage Changer /dev/sg5:1 Drives, 3 Slots ( 1 Import/Export )
+Data Transfer Element 0:Empty
+      Storage Element 1:Full :VolumeTag=ABC001L8
+      Storage Element 2:Full :VolumeTag=ABC002L8
+      Storage Element 3 IMPORT/EXPORT:Full
+"""
+SEATS = [f"{name} <{name.lower()}@small.test>" for name in ("Olive", "Dirk", "Kit", "Sue", "Cai")]
+
+
+def custody(*arguments: str, code: int = 0, **more: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CUSTODY_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "custody", *arguments],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT), **more},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def init(folder: Path, *more: str) -> str:
+    who = ["--name", "Ada An", "--address", "ada@small.test", "--origin", "small.example/log"]
+    return custody("init", "--book", str(folder), *who, *more)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A book for a company of twenty, and what `custody init` said."""
+    folder = tmp_path_factory.mktemp("small") / "book"
+    seats = [part for seat in SEATS for part in ("--seat", seat)]
+    return folder, init(folder, "--small", *seats)
+
+
+def test_init_prints_the_genesis_and_a_link_for_each(small: tuple[Path, str]) -> None:
+    folder, said = small
+    genesis = (folder / "genesis.txt").read_text("ascii").strip()
+    assert re.search(rf"^  {genesis}$", said, re.MULTILINE)
+    links = re.findall(r"http://127\.0\.0\.1:8080/begin/\S+", said)
+    assert len(links) == 6
+    assert sum("#k=" in link for link in links) == 1, "the founder's alone brings a key along"
+    assert (folder / "keys" / "log.pem").stat().st_mode & 0o077 == 0
+
+
+def test_the_founders_key_stays_nowhere(small: tuple[Path, str]) -> None:
+    folder, said = small
+    (key,) = re.findall(r"#k=(\S+)", said)
+    for file in folder.rglob("*"):
+        if file.is_file():
+            assert key.encode() not in file.read_bytes()
+
+
+def test_every_weakening_of_a_small_book_is_shown_in_the_audit(
+    small: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, _ = small
+    bundle = tmp_path / "bundle.zip"
+    custody("export", "--book", str(folder), str(bundle))
+    said = custody("audit", str(bundle), "--policy", str(folder / "policy"))
+    assert "weaker    One person may hold roles that are kept apart elsewhere" in said
+    assert "weaker    One of the senior managers is of another organisation" in said
+    assert "weaker    Two of three custodians" in said
+    assert re.search(r"sound, [0-9]+ entries", said)
+
+
+def test_a_book_is_never_made_over_another(small: tuple[Path, str]) -> None:
+    folder, _ = small
+    who = ["--name", "Eve", "--address", "eve@small.test", "--origin", "other.example/log"]
+    assert "is not empty" in custody("init", "--book", str(folder), *who, code=1)
+
+
+def test_a_demos_name_is_for_demos(tmp_path: Path) -> None:
+    who = ["--name", "Eve", "--address", "eve@small.test", "--origin", "demo.invalid"]
+    assert "custody demo" in custody("init", "--book", str(tmp_path / "b"), *who, code=2)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_listing_goes_in_whole_or_not_at_all(small: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = small
+    good, cut = tmp_path / "good.txt", tmp_path / "cut.txt"
+    good.write_text(LISTING)
+    cut.write_text("\n".join(LISTING.splitlines()[:4]) + "\n")
+    where = ["import", "--book", str(folder), "--site", "OFFICE", "--mtx"]
+    refused = custody(*where, str(cut), code=1)
+    assert "line" in refused
+    said = custody(*where, str(good))
+    assert "2 tapes registered" in said
+    assert "slot 3 is full" in said
+    assert "0 tapes registered at OFFICE, 2 were known" in custody(*where, str(good))
+
+
+def test_labels_are_printed_once_and_need_a_host(small: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = small
+    pdf = tmp_path / "labels.pdf"
+    ask = ["labels", "--book", str(folder), "--stock", "L7160", "--out", str(pdf)]
+    assert "CUSTODY_LABEL_HOST" in custody(*ask, code=2)
+    assert "each read back" in custody(*ask, CUSTODY_LABEL_HOST="TAPES.EXAMPLE")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert "has its label already" in custody(*ask, CUSTODY_LABEL_HOST="TAPES.EXAMPLE")
+
+
+def test_scan_gives_a_line_for_each_file(tmp_path: Path) -> None:
+    picture, other = tmp_path / "label.png", tmp_path / "note.png"
+    qrcode.make("HTTPS://TAPES.EXAMPLE/M/0123456789ABCDEF").save(picture)
+    other.write_bytes(b"this is no photograph")
+    said = custody("scan", "--json", str(picture), str(other), code=1)
+    (line,) = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert line["file"] == str(picture)
+    assert line["codes"][0]["text"] == "HTTPS://TAPES.EXAMPLE/M/0123456789ABCDEF"
+    assert set(line["codes"][0]) == {"text", "symbology", "reader"}
+    assert line["ms"] > 0
+    assert str(other) in said
+
+
+def test_doctor_says_what_is_wrong(small: tuple[Path, str]) -> None:
+    folder, _ = small
+    said = custody("doctor", "--book", str(folder), code=1)
+    assert re.search(r"ok   book +small\.example/log, [0-9]+ entries", said)
+    assert re.search(r"BAD  mail +No alert can leave", said)
+
+
+def test_serving_in_the_open_without_encryption_is_refused(small: tuple[Path, str]) -> None:
+    folder, _ = small
+    said = custody("serve", "--book", str(folder), code=2, CUSTODY_LISTEN="0.0.0.0:8099")
+    assert "CUSTODY_TLS_CERTIFICATE" in said
+
+
+def test_no_alert_can_leave_without_a_relay_so_nothing_is_served(small: tuple[Path, str]) -> None:
+    folder, _ = small
+    assert "CUSTODY_SMTP_HOST" in custody(
+        "serve", "--book", str(folder), code=2, CUSTODY_LISTEN="127.0.0.1:8099"
+    )
+
+
+def test_help_names_every_command() -> None:
+    said = custody("--help")
+    for name in ("init", "serve", "monitor", "demo", "scan", "labels", "audit", "export", "import", "doctor"):
+        assert re.search(rf"^  {name} ", said, re.MULTILINE), name
+        assert "Usage" in custody(name, "--help") or name == "audit"
