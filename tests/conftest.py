@@ -7,13 +7,6 @@ import pytest
 from world import World
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.check()
-
-
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A company set up once. Copy it; never write to it."""
@@ -26,6 +19,12 @@ def loose(template: World, tmp_path: Path) -> Iterator[World]:
     world = template.copy(tmp_path)
     yield world
     world.book.engine.dispose()
+
+
+@pytest.fixture
+def world(box: World) -> World:
+    """The company in a box."""
+    return box
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,11 +18,14 @@ from typing import Any
 import click
 import structlog
 from gunicorn.app.base import BaseApplication
-from web.app import WebSettings, create_app
 
+from custody.acts import documents
 from custody.cli import parts
 from custody.monitor import Monitor
 from custody.settings import Settings
+from custody.store import accounts
+from custody.store.book import Book
+from web.app import WebSettings, create_app
 
 log = structlog.get_logger("custody.serve")
 RESTART_AFTER = 1.0
@@ -71,8 +75,8 @@ def serve(folder: Path, without_monitor: bool) -> None:
         parts.channels(settings, parts.clock)
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
         Supervisor([*command, "--parent", str(os.getpid())]).start()
-    app = create_app(book, web_settings(settings, folder))
-    Server(app, settings).run()
+    book.engine.dispose()  # SQLite's connections must not cross a fork: the worker opens its own
+    Server(lambda: create_app(parts.open_book(folder), web_settings(settings, folder)), settings).run()
 
 
 def check_listening(host: str, port: int, *, encrypted: bool) -> None:
@@ -98,7 +102,14 @@ def web_settings(settings: Settings, folder: Path) -> WebSettings:
         secure_cookies=settings.base_url.startswith("https://"),
         label_host=settings.label_host,
         found_phone=settings.found_phone,
+        incident_pdf=_incident_pdf,
     )
+
+
+def _incident_pdf(book: Book, name: str) -> bytes:
+    with book.read() as connection:
+        known = accounts.names(connection)
+    return documents.incident_pdf(book, name, known.get)
 
 
 def _session_key(path: Path) -> str:
@@ -128,8 +139,8 @@ class Supervisor(threading.Thread):
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types
     """One process with threads: SQLite has one writer."""
 
-    def __init__(self, app: Any, settings: Settings) -> None:
-        self._app = app
+    def __init__(self, make_app: Callable[[], Any], settings: Settings) -> None:
+        self._make_app = make_app
         self._settings = settings
         super().__init__()
 
@@ -150,5 +161,5 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without t
                 self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Gunicorn asks for the application."""
-        return self._app
+        """Gunicorn asks for the application, in the worker."""
+        return self._make_app()

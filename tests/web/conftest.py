@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from web.app import WebSettings, create_app
 from world import World
 
 from custody.ledger.envelope import pae
 from custody.store import accounts
 from custody.strict import base64text, unbase64
+from web.app import WebSettings, create_app
 
 
 @dataclass
