@@ -27,6 +27,8 @@ from custody.store.book import Book
 TICK: Final = 1.0
 """Real seconds between two looks at the clock, at most."""
 BEAT_EVERY: Final = timedelta(seconds=60)
+STUCK_AFTER: Final = timedelta(minutes=5)
+"""An alert that could not leave for so long is the outside switch's business."""
 
 log = structlog.get_logger("custody.monitor")
 
@@ -43,7 +45,7 @@ class Monitor:
 
     def round(self) -> datetime | None:
         """One round. When the next is due at the latest; None where nothing is armed."""
-        climbed, due = alarms.climb(self.book)
+        climbed, due = self._climb()
         tally = notices.deliver(self.book, self.channels, self.site)
         waiting = pulses.pulse(self.book, "monitor")
         if climbed or tally.accepted or tally.failed:
@@ -51,13 +53,21 @@ class Monitor:
         self._beat()
         return min((moment for moment in (due, waiting) if moment is not None), default=None)
 
+    def _climb(self) -> tuple[int, datetime | None]:
+        """What cannot be recorded now must not keep from being sent what was recorded before."""
+        try:
+            return alarms.climb(self.book)
+        except Refusal as problem:
+            log.warning("nothing can climb", why=str(problem))
+            return 0, None
+
     def run(self, stop: threading.Event) -> None:
         """Rounds until told to stop."""
         while not stop.is_set():
             try:
                 due = self.round()
             except Refusal as problem:  # a full disk: nothing was written, and the next round may fare better
-                log.exception("round refused", why=str(problem))
+                log.warning("round refused", why=str(problem))
                 due = None
             stop.wait(self._pause(due))
 
@@ -68,12 +78,16 @@ class Monitor:
         return min(max(real, 0.01), TICK)
 
     def _beat(self) -> None:
-        """Only at the end of a round that went well: a monitor that goes round in vain gives no sign."""
+        """Only where alerts leave: a monitor that goes round in vain gives no sign."""
         now = self.book.clock()
         if self.beat is None or (self._beaten is not None and now - self._beaten < BEAT_EVERY):
             return
+        oldest = pulses.oldest_unsent(self.book)
+        if oldest is not None and now - oldest > STUCK_AFTER:
+            log.warning("no sign of life is given: an alert has waited since", since=oldest.isoformat())
+            return
+        self._beaten = now  # tried or taken: a switch that does not answer must not slow every round down
         try:
             self.beat()
-            self._beaten = now
         except Undelivered as problem:
             log.warning("heartbeat not taken", why=str(problem))

@@ -5,8 +5,8 @@
     world.wait(hours=3)                 # the clock moves, and the monitor's clockwork with it
     world.hand(c, "carl", "ben")        # taker and giver sign one statement, each with their own key
 
-The cast: Ann keeps NORTH, Mona manages it; Ben and Bea keep SOUTH, Max manages it; Carl and Cora drive for the
-carrier FLEET; Dana and Sam are senior managers, Hal is the head, Dora the data protection officer, Ivo guards
+The cast: Ann keeps NORTH, Mona manages it; Ben and Bea keep SOUTH, Max manages it; Carl and Cora drive for
+the carrier FLEET; Dana and Sam are senior managers, Hal is the head, Dora the data protection officer, Ivo guards
 IT security, Ada founded the book as its administrator, Olga audits. Mallory drives for FLEET, too.
 """
 
@@ -26,8 +26,8 @@ from custody import audit, orders
 from custody.acts import alarms, consignments, media, people, signing
 from custody.facts import Enrolled, Fact, Party, Relaxation, SetUpClosed
 from custody.ledger import bundle
-from custody.ledger.envelope import pae
-from custody.ledger.keys import SigningKey
+from custody.ledger.envelope import Envelope, Signature, pae
+from custody.ledger.keys import SigningKey, one_spelling
 from custody.ledger.note import Checkpoint, LogKey, Note
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.consignments import Consignment
@@ -197,6 +197,17 @@ class World:
         payload = signing.statement(self.book, fact, about)
         key = self.keys[by]
         return signing.sign(self.book, self.ids[by], payload, key.public.id, key.sign(pae(payload))).event
+
+    def force(self, by: str, fact: Fact, about: str | None = None) -> str:
+        """What `sign` does, past every check of policy: for what only the invariants are to judge."""
+        payload = signing.statement(self.book, fact, about)
+        return self.admit(payload, {self.keys[by].public.id: self.keys[by].sign(pae(payload))})
+
+    def admit(self, payload: bytes, signatures: dict[str, bytes]) -> str:
+        """A signed statement straight onto a page, signatures in the order given."""
+        envelope = Envelope(payload, tuple(Signature(k, one_spelling(s)) for k, s in signatures.items()))
+        with self.book.page("web") as page:
+            return page.admit(envelope).event
 
     # ------------------------------------------------------------------------------------------ looking
 

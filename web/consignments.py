@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, Response, flash, redirect, request, url_for
 
 from custody import orders
-from custody.acts import consignments
+from custody.acts import consignments, documents
 from custody.errors import Conflict, Unreadable
 from custody.rules.consignments import Consignment
 from custody.rules.handoffs import HandOff
@@ -86,6 +86,16 @@ def withdraw(name: str) -> Any:
     consignments.withdraw(book(), me(), name)
     flash(f"{name} is withdrawn; its media are free again.")
     return redirect(url_for("board.home"))
+
+
+@blueprint.get("/consignments/<name>/manifest.pdf")
+def manifest(name: str) -> Response:
+    """The manifest that travels on paper, with the newest checkpoint on it."""
+    with look() as view:
+        found = view.consignment(name).consignment
+    pdf = documents.manifest_pdf(book(), found.id)
+    headers = {"Content-Disposition": f"inline; filename={found.id}.pdf"}
+    return Response(pdf, mimetype="application/pdf", headers=headers)
 
 
 @blueprint.get("/routes")

@@ -37,6 +37,7 @@ DOORS: Final[Mapping[str, Rule]] = {
     "board.now": _LOOK,
     "consignments.one": _LOOK,
     "consignments.new": ("request a consignment",),
+    "consignments.manifest": _HOUSE,
     "consignments.withdraw": ("request a consignment",),
     "consignments.routes": _HOUSE,
     "media.shelf": _HOUSE,

@@ -377,9 +377,13 @@ def _change_roles() -> Made:
 
 
 def _grants() -> tuple[orders.Grant, ...]:
-    rows = zip(request.form.getlist("role"), request.form.getlist("site"), strict=False)
+    roles, sites = request.form.getlist("role"), request.form.getlist("site")
+    if len(roles) != len(sites):
+        raise Unreadable("Each role stands beside its site, or beside an empty one.")
     return tuple(
-        orders.read(orders.Grant, {"role": role, "site": site or None}) for role, site in rows if role
+        orders.read(orders.Grant, {"role": role, "site": site or None})
+        for role, site in zip(roles, sites, strict=True)
+        if role
     )
 
 

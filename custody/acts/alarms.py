@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
+import structlog
 from sqlmodel import SQLModel
 
-from custody.errors import Conflict, Forbidden
+from custody.errors import Conflict, Forbidden, Impossible
 from custody.facts import Acknowledged, Decided, Sighted
 from custody.rules.alarms import Alarm
 from custody.rules.media import Medium
@@ -16,6 +17,7 @@ from custody.rules.overdue import owed
 from custody.rules.people import require
 from custody.store.book import Book, Page
 
+log = structlog.get_logger("custody.alarms")
 _alarm = SQLModel.metadata.tables["alarm"]
 ALARMS_ON_A_PAGE: Final = 100
 """Alarms that climb in one transaction: a burst of a thousand is ten, and others may write between them."""
@@ -55,8 +57,11 @@ def climb(book: Book, *, how: str = "monitor") -> tuple[int, datetime | None]:
     due, not with what exists.
     """
     climbed = 0
-    while count := _climb_some(book, how):
-        climbed += count
+    try:
+        while count := _climb_some(book, how):
+            climbed += count
+    except Impossible:
+        climbed += _climb_one_by_one(book, how)
     with book.read() as connection:
         return climbed, connection.scalar(sa.select(sa.func.min(_alarm.c.next_at)))
 
@@ -70,6 +75,21 @@ def _climb_some(book: Book, how: str) -> int:
             if page.room < FACTS_OF_AN_ALARM:
                 break
         return count
+
+
+def _climb_one_by_one(book: Book, how: str) -> int:
+    """After a refusal: each alarm on a page of its own, so that one that cannot climb stops no other."""
+    with book.read() as connection:
+        due = sa.select(_alarm.c.id).where(_alarm.c.next_at <= book.now()).order_by(_alarm.c.next_at)
+        names = connection.scalars(due).all()
+    count = 0
+    for name in names:
+        try:
+            with book.page(how) as page:
+                count += _climb_one(page, name)
+        except Impossible as problem:
+            log.exception("an alarm cannot climb", alarm=name, why=str(problem))
+    return count
 
 
 def _climb_one(page: Page, name: str) -> int:

@@ -29,6 +29,8 @@ from custody.store.outbox import Parcel
 PAUSE_MOST: Final = timedelta(seconds=60)
 """Between two attempts on one notice; there is no last attempt."""
 
+UNTRIED: Final = timedelta(seconds=5)
+"""After a relay that gave no answer, what was not tried waits so long."""
 ROUND_MOST: Final = 0.6 * outbox.LEASE.total_seconds()
 """Seconds that one round may take: nothing is ever sent under a lease that has run out."""
 
@@ -50,7 +52,7 @@ def deliver(book: Book, channels: Mapping[str, Channel], site: str) -> Tally:
     """
     accepted = failed = 0
     began = time.monotonic()
-    parcels = outbox.take(book, book.clock())
+    parcels = outbox.take(book, book.now())
     try:
         while parcels and time.monotonic() - began < ROUND_MOST:
             parcel, *parcels = parcels
@@ -123,4 +125,4 @@ def _give_back(book: Book, parcels: list[Parcel]) -> None:
     if parcels:
         with book.writing() as connection:
             for parcel in parcels:
-                outbox.give_back(connection, parcel.notices, book.clock())
+                outbox.give_back(connection, parcel.notices, book.now() + UNTRIED * book.pace)

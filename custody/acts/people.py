@@ -44,7 +44,7 @@ def invitation(book: Book, order: orders.Invite) -> Invited:
     """
     grants = tuple(sorted((grant.fact() for grant in order.grants), key=_as_written))
     with book.world() as world:
-        check_roles(world, grants)
+        check_roles(world, grants, order.organisation)
         world.get(Organisation, order.organisation)
         person = f"P-{world.next_number(Person)}"
     with book.page("web") as page:

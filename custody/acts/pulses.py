@@ -10,7 +10,15 @@ from sqlmodel import SQLModel
 from custody.store import outbox
 from custody.store.book import Book
 
-_pulse = SQLModel.metadata.tables["pulse"]
+_pulse, _notice, _outbox = (SQLModel.metadata.tables[name] for name in ("pulse", "notice", "outbox"))
+
+
+def oldest_unsent(book: Book) -> datetime | None:
+    """For when the oldest notice was that no relay has accepted yet; None where all have left."""
+    with book.read() as connection:
+        waiting = sa.select(sa.func.min(_notice.c.scheduled)).join(_outbox, _outbox.c.notice == _notice.c.id)
+        oldest: datetime | None = connection.scalar(waiting)
+        return oldest
 
 
 def pulse(book: Book, name: str) -> datetime | None:

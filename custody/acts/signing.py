@@ -43,7 +43,7 @@ from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import one_spelling, public_key
 from custody.ledger.note import Checkpoint, Note
 from custody.rules import consignments
-from custody.rules.consignments import Consignment, Route
+from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.people import Device, Person, check_roles, require
 from custody.rules.world import World
 from custody.store.book import Book, Page, newest_note
@@ -88,9 +88,10 @@ def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how
     """
     read = Statement.read(payload)
     with book.page(how) as page:
-        if read.made < page.now - KEPT_FOR:
+        if not page.now - KEPT_FOR <= read.made <= page.now + timedelta(minutes=5):
             raise Conflict(
-                "This was written more than a day ago. Load the page again, and sign what it says now."
+                "This was written more than a day ago, or its clock is wrong. Load the page again, and sign"
+                " what it says now."
             )
         spki = _key_of(page, read.fact, by, key)
         mine = Signature(key, one_spelling(signature))
@@ -109,8 +110,8 @@ def submit(book: Book, payload: bytes, signatures: Mapping[str, bytes], *, how: 
     The same statement again, or signed again, is the same event, and gets the same place.
     """
     read = Statement.read(payload)
-    if read.fact.signed is not Signed.TWO:
-        raise Unreadable("Only a statement that two sign is brought in with both signatures.")
+    if not isinstance(read.fact, Handed):
+        raise Unreadable("Only a hand-off is brought in with both signatures.")
     first, second = _order(read.fact, tuple(signatures))
     signed = {name: one_spelling(signature) for name, signature in signatures.items()}
     with book.page(how) as page:
@@ -208,6 +209,8 @@ def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> O
 
 def _permit(page: Page, fact: Fact, by: str) -> None:
     """Forbidden or Conflict where policy is against it. A kind that is not listed is signed by nobody."""
+    if type(fact) not in _PERMITTED:
+        raise Forbidden("This is nothing that a person signs.")
     _PERMITTED[type(fact)](page.world, fact, by, page)
 
 
@@ -226,24 +229,29 @@ def _enrol(world: World, fact: Enrolled, by: str, _: Page) -> None:
 
 
 def _hand(world: World, fact: Handed, by: str, _: Page) -> None:
-    require(world, by, "hand over")
     consignment = world.get(Consignment, fact.consignment)
+    if by != consignment.holder:  # whose contract has ended may still hand over what they hold
+        require(world, by, "hand over")
+    if not consignment.open:
+        raise Conflict(f"{consignment.id} is not on its way.")
     if fact.previous != consignment.head:
         raise Conflict(f"{consignment.id} has moved on since this was written. Begin the hand-off anew.")
 
 
 def _invite(world: World, fact: Invited, by: str, _: Page) -> None:
     require(world, by, "invite a person")
-    check_roles(world, fact.grants)
+    check_roles(world, fact.grants, fact.organisation)
 
 
 def _grant(world: World, fact: Granted, by: str, _: Page) -> None:
     require(world, by, "change a person's roles")
-    check_roles(world, fact.grants)
+    check_roles(world, fact.grants, world.get(Person, fact.person).organisation)
 
 
 def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:
     require(world, by, "set a route")
+    if fact.ladder != DEFAULT_LADDER:
+        raise Conflict("A route has the default ladder until ladders can be edited by two.")
     known = world.find(Route, fact.route)
     if known is not None and (known.origin_site, known.destination) != (fact.origin_site, fact.destination):
         raise Conflict(f"The route {fact.route} leads elsewhere. Take another code for a new route.")

@@ -80,7 +80,7 @@ class Email:
 
     def _connect(self) -> smtplib.SMTP:
         relay = self._relay
-        # our name for the greeting: left to itself, smtplib asks the DNS for it on every line, without a timeout
+        # our name for the greeting: left to itself, smtplib asks the DNS on every line, without a timeout
         us = relay.sender.rpartition("@")[2].rstrip(">")
         if relay.tls == "implicit":
             line: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -118,7 +118,7 @@ class Email:
         code, words = line.rcpt(to)
         if code not in (250, 251):
             raise smtplib.SMTPRecipientsRefused({to: (code, words)})
-        # CRLF (RFC 5321, 2.3.8): smtplib does not mend bytes, and relays refuse a bare LF since SMTP smuggling
+        # CRLF (RFC 5321, 2.3.8): smtplib does not mend bytes, and relays refuse a bare LF
         code, words = line.data(mail.as_bytes(policy=policy.SMTP))
         if code != 250:
             raise smtplib.SMTPDataError(code, words)

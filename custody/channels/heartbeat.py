@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from custody.errors import Undelivered
@@ -12,7 +14,8 @@ class Heartbeat:
     """Asks for one address, which another organisation watches. When the asking stops, it alarms."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
-        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        address = urllib.parse.urlsplit(url)
+        if address.scheme != "https" and address.hostname not in ("127.0.0.1", "localhost"):
             raise ValueError("the heartbeat goes to an https address")
         self._url = url
         self._timeout = timeout
@@ -23,5 +26,5 @@ class Heartbeat:
         try:
             with urllib.request.urlopen(request, timeout=self._timeout):  # noqa: S310 - judged above
                 pass
-        except (urllib.error.URLError, OSError) as problem:
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as problem:
             raise Undelivered(str(problem)) from problem

@@ -75,6 +75,8 @@ def labels(
         query = sa.select(_medium).where(_medium.c.prints == 0).order_by(_medium.c.volser, _medium.c.id)
         rows = connection.execute(query.where(_medium.c.site == site) if site else query).all()
     things = [Medium(r.id, r.what, r.site, r.volser, r.form) for r in rows]
+    if stock == "lto-spine":
+        things = [thing for thing in things if thing.volser]
     if not things:
         click.echo("Everything has its label already.")
         return

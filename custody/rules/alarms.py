@@ -68,6 +68,10 @@ class Alarm(Noun):
             r.after >= 0 for r in self.ladder[: self.rung + (self.repeat > 0)]
         )
 
+    def owes_an_alert(self, now: datetime) -> bool:
+        """Whether its first alert is due by now: from there on it rings, swept or not."""
+        return self.ended_at is None and self.scheduled(at_once(self.ladder)) <= now
+
     def scheduled(self, rung: int) -> datetime:
         """When this rung is due for the first time."""
         return self.due + timedelta(minutes=self.ladder[rung].after)
@@ -162,8 +166,9 @@ def _above(alarm: Alarm, fact: Climbed, rung: Rung) -> Alarm:
     if rung.repeat:
         again = fact.scheduled + timedelta(minutes=rung.repeat)
         return replace(alarm, repeat=fact.repeat + 1, next_at=again)
-    # a rung on which there is nobody passes upward at once
-    upward = alarm.scheduled(fact.rung + 1) if fact.told else fact.scheduled
+    # a rung on which there is nobody passes upward at once; a reminder has nothing to pass
+    waits = fact.told or rung.after < 0
+    upward = alarm.scheduled(fact.rung + 1) if waits else fact.scheduled
     return replace(alarm, rung=fact.rung + 1, repeat=0, next_at=upward)
 
 

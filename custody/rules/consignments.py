@@ -149,8 +149,10 @@ def withdrawn(world: World, event: Event) -> None:
     """A request that nobody has approved is taken back, and what it bound is free again."""
     fact: Withdrawn = event.fact
     consignment = world.get(Consignment, fact.consignment)
-    if consignment.state != "requested":
-        raise Impossible(f"{consignment.id} has been approved: it is not withdrawn any more.")
+    if consignment.state != "requested" or consignment.alarms:
+        raise Impossible(
+            f"{consignment.id} has been approved, or an alarm rings: it is not withdrawn any more."
+        )
     for thing in _things(world, consignment.media, consignment.packing):
         world.put(replace(thing, consignment=None))
     world.put(replace(consignment, state="withdrawn"))
@@ -214,11 +216,12 @@ def ring(world: World, consignment: Consignment, cause: Cause, now: datetime) ->
 
 def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, now: datetime) -> Consignment:
     """A new first alarm waits for something else from now on. One that rings is never put off."""
-    if consignment.alarms:
-        alarm = world.get(Alarm, consignment.alarms[0])
-        if alarm.rings or alarm.ended_at is not None:
+    known = [world.get(Alarm, name) for name in consignment.alarms]
+    watch = next((alarm for alarm in known if alarm.cause in ("not-picked-up", "overdue")), None)
+    if watch is not None:
+        if watch.rings or watch.owes_an_alert(now) or watch.ended_at is not None:
             return consignment
-        alarms.end(world, alarm, now)
+        alarms.end(world, watch, now)
     fresh = alarms.arm(world, consignment.id, cause, due, consignment.ladder)
     return replace(consignment, alarms=(fresh.id, *consignment.alarms))
 
@@ -242,7 +245,7 @@ def _things(world: World, media: tuple[str, ...], packing: str | None) -> list[M
 
 
 def sighted(world: World, event: Event) -> None:
-    """A stranger wrote where something of ours is. On its way or not, that is an alarm for its trip."""
+    """A stranger wrote where something of ours is. For something bound to a trip, that is an alarm."""
     fact: Sighted = event.fact
     thing = world.get(Medium, fact.item)
     if thing.consignment is not None:
@@ -271,5 +274,7 @@ def check_approval(world: World, consignment: Consignment, fact: Approved, now: 
         raise Conflict(
             "The approval must have the route's own ladder, and no longer transit than the route's."
         )
+    if fact.pick_up_by != consignment.pick_up_by:
+        raise Conflict("The approval has the pick-up time that was requested. For another, request anew.")
     if fact.pick_up_by <= now:
         raise Conflict("The pick-up time has passed. Ask for a consignment with a later one.")

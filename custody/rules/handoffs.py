@@ -193,7 +193,7 @@ def _out_of_place(world: World, consignment: Consignment, hand_off: HandOff, now
         _dispute(world, hand_off, ["the hand-off that it names is of another consignment"], now)
     elif before is not None and before.status == "disputed":
         _dispute(world, hand_off, ["the hand-off that it names is disputed"], now)
-    elif hand_off.receipt and consignment.state == "travelling" and _carries(world, hand_off, consignment):
+    elif hand_off.receipt and consignment.open and _carries(world, hand_off, consignment):
         _receive(world, flagged(consignment, "received before its predecessor came"), hand_off, now)
 
 
@@ -225,8 +225,10 @@ def _pass_custody(world: World, consignment: Consignment, hand_off: HandOff, now
     """Custody passes. A leg whose statement came after the receipt is history, and moves nothing."""
     late = consignment.received_at is not None and hand_off.id not in consignment.receipts
     if late and not hand_off.receipt:
-        at = consignment.picked_up_at or hand_off.at
-        known = replace(consignment, head=hand_off.id, picked_up_at=at)
+        known = replace(consignment, head=hand_off.id)
+        if consignment.picked_up_at is None:
+            moved = picked_up(world, consignment, hand_off.id, hand_off.taker, hand_off.at)
+            known = replace(moved, state=consignment.state, holder=consignment.holder)
         world.put(flagged(known, "a hand-off came after the receipt"))
         return
     if consignment.picked_up_at is None:
@@ -260,8 +262,9 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
 def _dispute(world: World, hand_off: HandOff, reasons: list[str], now: datetime) -> None:
     """It passes nothing (any more), and rings at once. Who holds the media stays as it was last known."""
     world.put(replace(hand_off, status="disputed", why=(*hand_off.why, *reasons)))
-    consignment = world.get(Consignment, hand_off.consignment)
-    world.put(ring(world, flagged(consignment, "disputed"), "disputed", now))
+    consignment = flagged(world.get(Consignment, hand_off.consignment), "disputed")
+    at_rest = consignment.state in ("arrived", "withdrawn")  # what has arrived is not missing: flagged alone
+    world.put(consignment if at_rest else ring(world, consignment, "disputed", now))
 
 
 def _blemish(world: World, fact: Handed, consignment: Consignment) -> Cause | None:

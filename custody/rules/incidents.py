@@ -69,7 +69,7 @@ def opened(world: World, event: Event) -> None:
     consignment = world.get(Consignment, fact.consignment)
     if alarm.consignment != consignment.id or alarm.ended_at is not None:
         raise Impossible("An incident opens on a consignment's own alarm, while it rings.")
-    if not any(rung.presume for rung in alarm.ladder[: alarm.rung]):
+    if not any(rung.presume for rung in alarm.ladder[: alarm.rung + (alarm.repeat > 0)]):
         raise Impossible("An incident opens when its alarm has climbed past the rung that presumes the loss.")
     if fact.incident != f"I-{world.next_number(Incident)}":
         raise Impossible(f"The next incident is I-{world.next_number(Incident)}, not {fact.incident}.")

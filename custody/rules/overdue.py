@@ -28,7 +28,7 @@ def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
     if alarm.ended_at is not None:
         return Cleared(alarm.id, tuple(Recipient(name, "email") for name in alarm.told))
     consignment = world.get(Consignment, alarm.consignment)
-    presumed = any(rung.presume for rung in alarm.ladder[: alarm.rung])
+    presumed = any(rung.presume for rung in alarm.ladder[: alarm.rung + (alarm.repeat > 0)])
     if presumed and incident_of(world, consignment.id) is None:
         return Opened(f"I-{world.next_number(Incident)}", alarm.id, consignment.id)
     if alarm.next_at > now:

@@ -95,7 +95,7 @@ MAY: Final[Mapping[str, frozenset[Role]]] = {
     "admit an organisation": frozenset({"admin"}),
     "invite a person": frozenset({"admin"}),
     "change a person's roles": frozenset({"admin"}),
-    "revoke a device": frozenset({"admin", "site-manager", "senior-manager", "it-security"}),
+    "revoke a device": frozenset({"admin", "senior-manager", "it-security"}),
     "confirm a device": frozenset({"site-manager", "senior-manager", "head"}),
     "close the set-up": frozenset({"admin"}),
     "set a route": frozenset({"senior-manager"}),
@@ -186,12 +186,15 @@ def _either(roles: frozenset[Role]) -> str:
     return " or ".join(sorted(role.replace("-", " ") for role in roles))
 
 
-def check_roles(world: World, grants: tuple[Grant, ...]) -> None:
-    """Conflict where these roles are kept apart, or a site in them does not exist."""
+def check_roles(world: World, grants: tuple[Grant, ...], organisation: str) -> None:
+    """Conflict where these roles are kept apart or not for this organisation, or a site does not exist."""
     for grant in grants:
         if grant.site is not None:
             world.get(Site, grant.site)
     held = {grant.role for grant in grants}
+    outside = organisation != world.log.organisation and "outside-senior" not in world.log.relaxed
+    if outside and held & {"senior-manager", "head", "admin"}:
+        raise Conflict("Senior managers, the head and administrators are of the home organisation.")
     if "combined-roles" in world.log.relaxed:
         return
     for apart in APART:

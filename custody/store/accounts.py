@@ -136,8 +136,13 @@ def open_link(book: Book, token: str) -> Link:
 
 def begin(book: Book, token: str, password: str) -> Account:
     """Uses up an invitation: the account has this password hash now, and all its older sessions ended."""
-    person = _use(book, token, "invite")
-    return set_password(book, person, password)
+    link = open_link(book, token)
+    if link.purpose != "invite":
+        raise Forbidden("This link is for something else.")
+    # The password first: a crash between the two leaves a link that still works, and nobody locked out.
+    account = set_password(book, link.person, password)
+    _use(book, token, "invite")
+    return account
 
 
 def enter(book: Book, token: str) -> Account:

@@ -399,6 +399,12 @@ class Book:
             except sa.exc.DatabaseError as problem:
                 raise _translated(problem) from problem
 
+    def now(self) -> datetime:
+        """The time that the next page would have: the clock's, and never before the last entry's."""
+        with self.read() as connection:
+            last = connection.scalar(sa.select(SQLModel.metadata.tables["log"].c.last))
+        return max(self.clock(), last) if last is not None else self.clock()
+
     def checkpoint(self) -> str:
         """The newest signed note."""
         with self.read() as connection:
@@ -456,4 +462,6 @@ def _translated(problem: sa.exc.DatabaseError) -> Exception:
         return NoRoom("The disk is full. Nothing of this was recorded; make room and do it again.")
     if isinstance(problem, sa.exc.IntegrityError) and "append-only" in words:
         return Forged("The ledger only grows: this would have changed what stands in it.")
+    if isinstance(problem, sa.exc.IntegrityError):
+        return Conflict("Something of this name or number is there already.")
     return Untrusted(f"The book could not be written ({words}). Stop, check the disk, then `custody doctor`.")

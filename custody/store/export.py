@@ -5,6 +5,7 @@ What is written is what was signed: entries byte for byte, tiles derived from th
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,20 +50,27 @@ def export_bundle(book: Book, path: Path) -> None:
 def export_tiles(book: Book, folder: Path) -> None:
     """The same as a folder of static files. Full tiles that are there already are left as they are.
 
-    The checkpoint comes last: a folder is never ahead of its tiles. Partial tiles that a full one has
-    replaced are removed, as tlog-tiles allows. A file that is there with other bytes is refused.
+    The checkpoint comes after its tiles, and then older partial tiles go, as tlog-tiles allows. A file that
+    is there with other bytes is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _check_mirror(book, folder / "checkpoint")
     checkpoint = b""
+    wanted = {folder / "checkpoint"}
     for path, data in members(book):
         if path == "checkpoint":
             checkpoint = data
             continue
         _write_tile(folder / path, data)
+        wanted.add(folder / path)
     unfinished = folder / "checkpoint.part"
     unfinished.write_bytes(checkpoint)
     unfinished.replace(folder / "checkpoint")
+    for partial in folder.glob("tile/**/*.p/*"):
+        if partial not in wanted:
+            partial.unlink()
+            with contextlib.suppress(OSError):  # the folder, where this was the last of it
+                partial.parent.rmdir()
 
 
 def _check_mirror(book: Book, path: Path) -> None:
@@ -88,8 +96,3 @@ def _write_tile(target: Path, data: bytes) -> None:
     unfinished = target.with_name(target.name + ".part")
     unfinished.write_bytes(data)
     unfinished.replace(target)
-    partial = target.with_name(target.name + ".p")
-    if partial.is_dir():
-        for old in partial.iterdir():
-            old.unlink()
-        partial.rmdir()

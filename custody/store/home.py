@@ -122,7 +122,7 @@ def _secret(path: Path, data: bytes) -> None:
 
 def _engine(path: Path) -> sa.Engine:
     """SQLite as an embedded ledger wants it: every commit on the disk before it is answered."""
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY / 1000})
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY / 1000}, max_overflow=-1)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -151,7 +151,8 @@ class View:
 
     def _rows(self, kind: type[N], where: sa.ColumnElement[bool], most: int = LISTED_MOST) -> list[N]:
         shelf = SHELVES[kind]
-        rows = self._connection.execute(sa.select(shelf.table).where(where).limit(most))
+        newest = shelf.table.c.number.desc() if shelf.numbered else shelf.table.c.id
+        rows = self._connection.execute(sa.select(shelf.table).where(where).order_by(newest).limit(most))
         return [cast("N", shelf.noun(row)) for row in rows]
 
     # ---------------------------------------------------------------------------------------------- people

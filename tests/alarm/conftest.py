@@ -1,5 +1,6 @@
 """The monitor's log says nothing in these tests."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,6 @@ import structlog
 
 @pytest.fixture(autouse=True)
 def silence() -> Iterator[None]:
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
     structlog.reset_defaults()

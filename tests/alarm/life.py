@@ -8,6 +8,7 @@ The process opens the real book, runs the real `Monitor` against a real relay, a
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -32,7 +33,7 @@ from custody.store.book import Book, Page
 
 @dataclass(frozen=True)
 class Life:
-    """What a process is born with. `point` names where it dies, at the `number`th time that it comes there."""
+    """What a process is born with. `point` names where it dies, at the `number`th time it comes there."""
 
     folder: Path
     at: datetime
@@ -51,7 +52,7 @@ class OneRound(threading.Event):
 
 
 def live(life: Life) -> None:
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     book = home.open_book(life.folder, lambda: life.at, secrets.token_bytes)
     relay = Relay("127.0.0.1", life.port, "alarms@test.example", tls="none", timeout=5)
     monitor = Monitor(book, {"email": Email(relay, book.clock)}, "https://custody.test")

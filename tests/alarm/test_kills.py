@@ -1,4 +1,4 @@
-"""Kill -9, wherever and however often: nothing is lost, and what is told twice bears the same Message-ID (G2, G3).
+"""Kill -9, wherever and however often: nothing is lost, nothing told twice without cause (G2, G3).
 
 Whom each rung tells is written out here, and when is counted here, from the ladder in ESCALATION.md; nothing
 of it is asked of `custody.rules`.
@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from world import World
-
 from alarm.life import POINTS, Life, live
 from alarm.sink import DROP, OK, Sink
+from world import World
+
 from custody.acts import notices
 from custody.rules.notices import Message
 from custody.store import tables
@@ -63,7 +62,7 @@ class Ordeal:
     mistake: str | None = None
 
     def life(self, point: str | None = None, number: int = 1, *, after: float | None = None) -> bool:
-        """One life at the clock's moment; whether it was killed. `after` real seconds it is killed from outside."""
+        """One life at the clock's moment; whether it was killed, `after` real seconds from outside."""
         seen = len(self.sink.deliveries)
         born = Life(self.world.folder, self.world.at, self.sink.port, point, number, self.mistake)
         process = FORK.Process(target=live, args=(born,))
@@ -140,9 +139,7 @@ def expected(world: World, alarm: int, due: datetime, until: datetime) -> dict[s
 
 
 def all_clear(world: World, alarm: int, told: Iterable[str]) -> dict[str, str]:
-    return {
-        message_id(f"A-{alarm}/clear/{world.ids[name]}/email"): f"{name}@home.test" for name in told
-    }
+    return {message_id(f"A-{alarm}/clear/{world.ids[name]}/email"): f"{name}@home.test" for name in told}
 
 
 def torment(ordeal: Ordeal, kills: int) -> None:
@@ -161,9 +158,9 @@ def torment(ordeal: Ordeal, kills: int) -> None:
     ordeal.drain()
     wanted: dict[str, str] = {}
     for number, due in enumerate(dues[:-1], start=1):
-        wanted |= expected(world, number, due, world.at)
-    before = expected(world, 10, dues[-1], arrived)
-    wanted |= before | all_clear(world, 10, {address.partition("@")[0] for address in before.values()})
+        wanted |= expected(world, 2 * number, due, world.at)  # the odd ones waited for the pick-up
+    before = expected(world, 20, dues[-1], arrived)
+    wanted |= before | all_clear(world, 20, {address.partition("@")[0] for address in before.values()})
     reckon(ordeal, wanted)
 
 

@@ -118,7 +118,7 @@ def test_a_sound_ledger(box: World, desk: Desk) -> None:
 def test_every_byte_of_a_bundle_means_something(small: Small, desk: Desk) -> None:
     """One bit of each byte: headers, names, sizes, checksums, directory, checkpoint, tiles, entries."""
     assert desk.audit(small.data, small.policy) == 0
-    chance = random.Random(1)  # noqa: S311 - places to harm, the same each time
+    chance = random.Random(1)
     bits = [chance.randrange(8) for _ in small.data]
     codes = {at: desk.audit(flipped(small.data, at, bit), small.policy) for at, bit in enumerate(bits)}
     assert {at: code for at, code in codes.items() if code != 1} == {}
@@ -136,7 +136,7 @@ def test_random_bytes_of_a_longer_bundle(loose: World, desk: Desk) -> None:
     loose.hand(loose.dispatch(), "carl", "ben")
     data, policy = loose.bundle(), loose.policy()
     directory = data.index(b"PK\x01\x02")
-    chance = random.Random(2)  # noqa: S311 - likewise
+    chance = random.Random(2)
     places = [*(chance.randrange(len(data)) for _ in range(150)), *range(directory, len(data), 5)]
     for at in places:
         changed = bytearray(data)

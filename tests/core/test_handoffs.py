@@ -374,7 +374,7 @@ def test_an_approval_that_was_replaced(box: World) -> None:
     old = box.consignment(name)
     with box.book.world() as world:
         fact, about = _approval(world, name, minutes=30)
-    box.sign("mona", fact, about)
+    box.force("mona", fact, about)
     event = bring(box, payload, "ann", "carl")
     assert status(box, event) == ("disputed", "the approval that it names has been replaced")
     assert len(box.consignment(name).approvals) == len(old.approvals) + 1

@@ -133,7 +133,7 @@ def test_another_process_gives_the_same_bytes_whatever_it_imported_first() -> No
         "import test_writers as t; print(hashlib.sha256(t.incident(t.REPORT)).hexdigest())"
     )
     seen = {
-        subprocess.run(  # noqa: S603 - our own interpreter and our own words
+        subprocess.run(
             [sys.executable, "-c", script.format(first)], capture_output=True, text=True, check=True
         ).stdout
         for first in ("", "import labels.sheet;")

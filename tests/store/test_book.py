@@ -632,7 +632,7 @@ def test_a_reminder_of_a_consignment_that_was_approved_afresh(box: World) -> Non
     assert box.alarm(name).rung == 1
     old = box.consignment(name)
     fact = Approved(name, box.at + timedelta(hours=2), old.transit, old.ladder)
-    box.sign("mona", fact, old.manifest)
+    box.force("mona", fact, old.manifest)
     box.wait(hours=2, minutes=1)
     assert box.alarm(name).rung == 1
 
@@ -662,7 +662,7 @@ def test_a_ladder_that_is_long_is_climbed_in_one_burst(box: World) -> None:
         Rung(3, ("head",), repeat=60),
     )
     order = orders.SetRoute(route="N-S", origin_site="NORTH", destination="SOUTH", transit=60)
-    box.sign("dana", replace(consignments.route(order), ladder=ladder))
+    box.force("dana", replace(consignments.route(order), ladder=ladder))
     for name in names:
         box.approve(name)
     box.at += timedelta(days=1)

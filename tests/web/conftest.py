@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +12,24 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, sync_playwright
 from world import World
 
 from custody.ledger.envelope import pae
 from custody.store import accounts
 from custody.strict import base64text, unbase64
 from web.app import WebSettings, create_app
+from web.limits import limiter
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-gpu",
+)
 
 
 @dataclass
@@ -44,18 +58,17 @@ class Office:
         assert found, text
         return found[1]
 
-    def post(self, client: FlaskClient, address: str, *, scripted: bool = False, **form: Any) -> Any:
+    def post(self, client: FlaskClient, to: str, /, *, scripted: bool = False, **form: Any) -> Any:
         """Sends a form as a page of this session would."""
         headers = {"X-Custody-Script": "1"} if scripted else {}
-        return client.post(address, data={"csrf_token": self.token(client), **form}, headers=headers)
-
+        return client.post(to, data={"csrf_token": self.token(client), **form}, headers=headers)
 
     def send(self, client: FlaskClient, address: str, value: Any) -> Any:
         """Sends JSON as a page's script would."""
         headers = {"X-Custody-Script": "1", "X-CSRFToken": self.token(client)}
         return client.post(address, json=value, headers=headers)
 
-    def prepare(self, client: FlaskClient, **form: Any) -> str:
+    def prepare(self, client: FlaskClient, /, **form: Any) -> str:
         """The payload, in base64, that a form comes to."""
         answer = self.post(client, "/sign/prepare", scripted=True, **form)
         assert answer.status_code == 200, answer.get_data(as_text=True)
@@ -81,7 +94,7 @@ def open_office(world: World, **more: Any) -> Office:
         "found_phone": "+852 5555 0100",
     }
     app = create_app(world.book, WebSettings(**{**given, **more}))
-    app.config["RATELIMIT_ENABLED"] = False
+    limiter.enabled = False  # one address tests everything here; the limits have a test of their own
     return Office(world, app)
 
 
@@ -92,5 +105,17 @@ def furnished() -> Callable[..., Office]:
 
 
 @pytest.fixture
-def office(box: World) -> Iterator[Office]:
-    yield open_office(box)
+def office(box: World) -> Office:
+    return open_office(box)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Without one these tests are skipped, but never where CI counts on them."""
+    if CHROMIUM is None and os.environ.get("CI") != "true":
+        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
+    assert CHROMIUM is not None, "CI tests with a browser"
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, headless=True, args=list(FLAGS))
+        yield chromium
+        chromium.close()

@@ -2,7 +2,7 @@
 
 import { fromBase64, sign, toBase64 } from "./dsse.js";
 import { create, fingerprint, forgetOlder, older, own, pin } from "./keys.js";
-import { fill, send } from "./server.js";
+import { fill, send, setTime } from "./server.js";
 import { read, words } from "./statement.js";
 
 const place = document.getElementById("this-browser");
@@ -12,7 +12,8 @@ const { person, origin, enrolled } = place.dataset;
 
 /** The enrolment's bytes, once they say this person, this key and this log, and nothing else. */
 async function enrolment(device) {
-  const form = new URLSearchParams({ what: "enrolment", spki: device.spki, made: new Date().toISOString() });
+  const form = new URLSearchParams({ what: "enrolment", spki: device.spki });
+  setTime(form, place);
   const prepared = await send("/sign/prepare", form);
   const payload = fromBase64(prepared.payload);
   const statement = read(payload);

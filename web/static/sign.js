@@ -2,7 +2,7 @@
 
 import { eventId, fromBase64, sign, toBase64 } from "./dsse.js";
 import { fingerprint, own, pin } from "./keys.js";
-import { fill, send } from "./server.js";
+import { fill, send, setTime } from "./server.js";
 import { read, words } from "./statement.js";
 
 const place = document.getElementById("signing");
@@ -25,7 +25,7 @@ async function prepare() {
   box.hidden = true;
   const form = new URLSearchParams(new FormData(ask));
   form.set("key", device.id);
-  form.set("made", new Date().toISOString());
+  setTime(form, place);
   const prepared = await send("/sign/prepare", form);
   payload = fromBase64(prepared.payload);
   const statement = read(payload);

@@ -1,0 +1,427 @@
+"""The reader of photographs: pictures drawn here and damaged, photographs of others, and what is none."""
+
+import contextlib
+import io
+import os
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from ctypes.util import find_library
+from pathlib import Path
+from typing import Any
+
+import pytest
+import qrcode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from reportlab.graphics.barcode.code39 import Standard39
+
+from custody.errors import Unreadable
+from scanner_app import decode
+
+TAPE = "HTTPS://LABEL.EXAMPLE.ORG/M/7H2KQ9TX4WBN5RD8"
+VOLSER = "ABC001L6"
+PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
+
+needs_libzbar = pytest.mark.skipif(decode.libzbar() is None, reason="libzbar is not installed")
+
+
+# --- labels, and photographs of them --------------------------------------------------------------------
+
+
+def qr(text: str | bytes = TAPE, module: int = 4, *, outline: bool = False) -> Image.Image:
+    """A QR code; with `outline`, as a designer prints it: each module a ring."""
+    code = qrcode.QRCode(border=4, mask_pattern=2)
+    code.add_data(text)
+    matrix = code.get_matrix()
+    label = Image.new("L", (len(matrix) * module,) * 2, 255)
+    draw = ImageDraw.Draw(label)
+    for y, row in enumerate(matrix):
+        for x, dark in enumerate(row):
+            if dark:
+                square = (x * module, y * module, (x + 1) * module - 1, (y + 1) * module - 1)
+                draw.rectangle(square, outline=0, fill=None if outline else 0)
+    return label
+
+
+def code39(text: str = VOLSER, narrow: int = 3) -> Image.Image:
+    """A spine label of the proportions of an LTO cartridge's: ratio 2.75, quiet zones of ten bars."""
+    bars = Standard39(text, checksum=0)
+    bars.validate()
+    bars.encode()
+    pieces = [(piece in "bB", narrow * (2.75 if piece.isupper() else 1)) for piece in bars.decompose()]
+    quiet = 10 * narrow
+    label = Image.new("L", (round(sum(width for _, width in pieces)) + 2 * quiet, 80 + 2 * quiet), 255)
+    draw, left = ImageDraw.Draw(label), float(quiet)
+    for dark, width in pieces:
+        if dark:
+            draw.rectangle((round(left), quiet, round(left + width) - 1, quiet + 80), fill=0)
+        left += width
+    return label
+
+
+def photo(
+    label: Image.Image,
+    size: tuple[int, int] = (640, 480),
+    at: tuple[int, int] | None = None,
+    *,
+    turn: int = 0,
+    shadow: float = 0,
+    glare: float = 0,
+    contrast: float = 1,
+    light: int = 0,
+    blur: float = 0,
+    grain: int = 0,
+) -> Image.Image:
+    """A label on grey, turned; its left half in shadow; under a lamp; dim or faint; out of focus; grainy."""
+    sheet, mask = Image.new("L", size, 150), Image.new("L", label.size, 255)
+    label, mask = (image.rotate(turn, Image.Resampling.BICUBIC, expand=True) for image in (label, mask))
+    x, y = at or ((size[0] - label.width) // 2, (size[1] - label.height) // 2)
+    sheet.paste(label, (x, y), mask)
+    if shadow:
+        dark = sheet.crop((0, 0, x + label.width // 2, size[1]))
+        sheet.paste(dark.point(lambda value: value * shadow), (0, 0))
+    if glare:
+        spot = ImageChops.invert(Image.radial_gradient("L")).resize((label.width * 2, label.height * 2))
+        lamp = Image.new("L", size)
+        lamp.paste(spot.point(lambda value: value * glare), (x - label.width // 3, y - label.height // 3))
+        sheet = ImageChops.add(sheet.point(lambda value: value * 0.5), lamp)
+    sheet = sheet.point(lambda value: value * contrast + light).filter(ImageFilter.GaussianBlur(blur))
+    noise = Image.frombytes("L", size, random.Random(5).randbytes(size[0] * size[1]))
+    return ImageChops.add(sheet, noise.point(lambda value: value * grain / 128), 1, -grain)
+
+
+def file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def texts(reading: decode.Reading) -> list[str]:
+    return [code.text for code in reading.codes]
+
+
+def refused(data: bytes | Image.Image) -> str:
+    with pytest.raises(Unreadable) as caught:
+        decode.read(data)
+    return str(caught.value)
+
+
+# --- what is read ---------------------------------------------------------------------------------------
+
+
+@needs_libzbar
+def test_a_qr_code_is_settled_by_the_first_pass() -> None:
+    reading = decode.read(file(photo(qr(), at=(100, 200))), want=1)
+    (code,) = reading.codes
+    assert (code.text, code.symbology, code.reader) == (TAPE, "qr", "pyzbar")
+    assert (code.passes, code.seen, code.settled) == (("pyzbar:middle",), 1, True)
+    assert reading.ms > 0
+
+
+@needs_libzbar
+def test_a_code_39_is_settled_by_a_second_reader() -> None:
+    (code,) = decode.read(photo(code39()), want=1).codes
+    assert (code.text, code.symbology) == (VOLSER, "code39")
+    assert (code.passes, code.seen, code.settled) == (("pyzbar:middle", "zxing-cpp:full"), 2, True)
+
+
+def test_a_shelf_of_labels_in_one_frame() -> None:
+    shelf = Image.new("L", (1400, 900), 150)
+    wanted = {f"ABC{number:03}L6" for number in range(8)} | {f"{TAPE[:-1]}{number}" for number in range(4)}
+    for number in range(8):
+        shelf.paste(code39(f"ABC{number:03}L6"), (20 + 700 * (number % 2), 20 + 160 * (number // 2)))
+    for number in range(4):
+        shelf.paste(qr(f"{TAPE[:-1]}{number}"), (20 + 300 * number, 700))
+    reading = decode.read(shelf)
+    assert set(texts(reading)) == wanted
+    assert all(code.settled for code in reading.codes)
+    assert set(texts(decode.read(shelf, want=12))) == wanted
+
+
+def test_one_text_is_one_code_however_often_it_stands_there() -> None:
+    twins = photo(qr(), at=(20, 20))
+    twins.paste(qr(), (300, 200))
+    (code,) = decode.read(twins).codes
+    assert len(set(code.passes)) == code.seen
+
+
+@needs_libzbar
+def test_what_is_not_accepted_is_left_out_and_does_not_end_the_search() -> None:
+    both = photo(qr("HTTP://STRANGER.EXAMPLE"), at=(20, 20))
+    both.paste(photo(qr(), (300, 300), shadow=0.05), (300, 150))
+    (code,) = decode.read(both, want=1, accept=lambda code: code.text.startswith("HTTPS://LABEL.")).codes
+    assert code.text == TAPE
+    assert code.passes[0] not in {"pyzbar:middle", "zxing-cpp:full"}
+
+
+@pytest.mark.parametrize(
+    ("orientation", "way_back"),
+    [
+        (3, Image.Transpose.ROTATE_180),
+        (6, Image.Transpose.ROTATE_90),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
+def test_the_box_is_in_the_upright_photograph(orientation: int, way_back: Image.Transpose) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = photo(qr(), at=(100, 50)).transpose(way_back)
+    near(decode.read(file(turned, "JPEG", exif=exif), want=1).codes[0], (100, 50, 148, 148))
+
+
+def near(code: decode.Code, label: decode.Box) -> None:
+    """The code's box lies in the label's, no more than its quiet zone of 4 modules inside."""
+    (left, top, width, height), (x, y, wide, high) = code.box, label
+    inside = (left - x, top - y, x + wide - left - width, y + high - top - height)
+    assert all(0 <= margin <= 20 for margin in inside), (code.box, label)
+
+
+def test_the_box_of_a_large_photograph_and_of_a_turned_pass() -> None:
+    large = photo(qr(module=10), (2400, 1800), at=(1900, 300))
+    left, top, width, height = decode.read(large, want=1).codes[0].box
+    assert (abs(left - 1940) < 5, abs(top - 340) < 5, abs(width - 290) < 10, abs(height - 290) < 10) == (
+        True,
+    ) * 4
+    slanting = photo(code39(narrow=2), (960, 720), at=(500, 300), turn=-43)
+    (code,) = decode.read(slanting, want=1).codes
+    assert "turned" in code.passes[0]
+    left, top, width, height = code.box
+    middle = (
+        500 + code39(narrow=2).rotate(-43, expand=True).width / 2,
+        300 + code39(narrow=2).rotate(-43, expand=True).height / 2,
+    )
+    assert abs(left + width / 2 - middle[0]) < 30
+    assert abs(top + height / 2 - middle[1]) < 30
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F"])
+def test_pictures_of_any_mode(mode: str) -> None:
+    assert texts(decode.read(photo(qr()).convert(mode), want=1)) == [TAPE]
+
+
+def test_a_scanner_with_sixteen_bits_a_pixel() -> None:
+    deep = photo(qr()).convert("I").point(lambda value: value * 256).convert("I;16")
+    assert texts(decode.read(file(deep), want=1)) == [TAPE]
+
+
+def test_black_on_transparent_is_black_on_white() -> None:
+    label = qr()
+    clear = Image.new("LA", label.size, 0)
+    clear.putalpha(ImageChops.invert(label))
+    assert texts(decode.read(file(clear), want=1)) == [TAPE]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("JPEG", {"quality": 60}), ("WEBP", {}), ("MPO", {"save_all": True})]
+)
+def test_the_formats_of_phones(kind: str, options: dict[str, Any]) -> None:
+    assert texts(decode.read(file(photo(qr()).convert("RGB"), kind, **options), want=1)) == [TAPE]
+
+
+@pytest.mark.parametrize("volser", ["PP9RJ3", "KJWTLD", "XMWXGQ"])
+def test_a_volser_of_six_characters_is_no_pharmacists_code(volser: str) -> None:
+    # Each is a valid Code 32 too: A726982147 and the like.
+    (code,) = decode.read(photo(code39(volser))).codes
+    assert code.text == volser
+    assert {name.partition(":")[0] for name in code.passes} >= {"zxing-cpp"}
+
+
+def test_zbars_guess_at_a_character_set_is_not_believed() -> None:
+    name = "ﾃﾞｻﾞｲﾝ"  # zbar: 蹬靼翌
+    (code,) = decode.read(photo(qr(name.encode("shift-jis") + b"QR", 8))).codes
+    assert (code.text, code.reader) == (name + "QR", "zxing-cpp")
+
+
+def test_grain_is_no_code() -> None:
+    assert decode.read(Image.frombytes("L", (640, 480), random.Random(3).randbytes(640 * 480))).codes == ()
+
+
+# --- repairs --------------------------------------------------------------------------------------------
+
+# For each pass after the first two a picture that none before it reads.
+REPAIRED: dict[str, tuple[Image.Image, dict[str, Any]]] = {}
+
+
+@needs_libzbar
+@pytest.mark.parametrize("name", REPAIRED)
+def test_each_repair_reads_what_nothing_before_it_could(name: str) -> None:
+    label, damage = REPAIRED[name]
+    reading = decode.read(photo(label, **damage), want=1, budget_ms=60_000)
+    assert [code.passes[0] for code in reading.codes] == [name]
+    assert texts(reading)[0] in {TAPE, VOLSER}
+
+
+def test_every_repair_is_shown_to_matter() -> None:
+    chain = {
+        ("pyzbar:" if reader is decode._zbar_reads else "zxing-cpp:") + name
+        for reader, name, *_ in decode._REPAIRS
+    }
+    assert set(REPAIRED) == chain
+
+
+@needs_libzbar
+def test_when_the_time_is_up_each_reader_has_had_one_look() -> None:
+    dim = photo(qr(module=6), (1280, 960), blur=3.0, contrast=0.23)
+    assert texts(decode.read(dim, want=1)) == [TAPE]
+    assert texts(decode.read(dim, want=1, budget_ms=0)) == []
+    (code,) = decode.read(photo(code39()), budget_ms=0).codes
+    assert code.passes == ("pyzbar:middle", "zxing-cpp:full")
+
+
+# --- what is no photograph ------------------------------------------------------------------------------
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG of a hundred bytes that announces this size."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "This file is no picture"),
+        (b"volser,title\nABC001L6,Payroll\n", "This file is no picture"),
+        (b"%PDF-1.7\n", "This file is no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "This file is no picture"),
+        (file(photo(qr()), "TIFF"), "This file is no picture"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "Apple's HEIC format"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isom" + bytes(99), "This file is no picture"),
+        (png(7100, 7100), "more than 50 million pixels"),
+        (png(12_000, 9_000), "more than 50 million pixels"),
+        (png(60_000, 60_000), "more than 50 million pixels"),
+        (png(640, 480), "cut off or damaged"),
+        (png(0, 480), "This file is no picture"),
+        (Image.new("L", (0, 5)), "The picture is empty"),
+        (Image.new("L", (7100, 7100)), "more than 50 million pixels"),
+    ],
+    ids=range(14),
+)
+def test_what_is_no_photograph_is_refused_in_words(data: bytes | Image.Image, sentence: str) -> None:
+    assert sentence in refused(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_photograph_cut_off_is_refused_wherever_it_is_cut(kind: str) -> None:
+    whole = file(photo(qr(), grain=8), kind)
+    for cut in (20, 100, len(whole) // 2, len(whole) * 9 // 10):
+        assert refused(whole[:cut]).startswith(("The picture arrived cut off", "This file is no picture"))
+
+
+SMALL = {kind: file(qr(module=2), kind) for kind in ("PNG", "JPEG", "WEBP")}
+
+
+@given(st.binary(max_size=300))
+@settings(deadline=None)
+def test_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(Unreadable):
+        decode.read(data, budget_ms=0)
+
+
+@given(
+    st.sampled_from(sorted(SMALL)),
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=6),
+    st.integers(0, 40),
+)
+@settings(deadline=None)
+@pytest.mark.filterwarnings("ignore")  # Pillow's, about what is wrong inside
+def test_a_picture_with_flipped_bytes_is_read_or_refused(
+    kind: str, flips: list[tuple[int, int]], lost: int
+) -> None:
+    data = bytearray(SMALL[kind])
+    for place, value in flips:
+        data[place % len(data)] = value
+    with contextlib.suppress(Unreadable):
+        decode.read(bytes(data[: len(data) - lost]), budget_ms=0)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=40)
+def test_pictures_of_any_size(width: int, height: int, dice: random.Random) -> None:
+    assert decode.read(Image.frombytes("L", (width, height), dice.randbytes(width * height))).codes == ()
+
+
+def test_a_picture_of_one_line() -> None:
+    assert decode.read(Image.new("L", (40_000, 1))).codes == ()
+
+
+# --- libzbar --------------------------------------------------------------------------------------------
+
+PROBE = """
+import ctypes.util, sys
+find, hidden = ctypes.util.find_library, sys.argv[1] == "hidden"
+ctypes.util.find_library = lambda name: None if hidden else find(name)
+from scanner_app import decode
+reading = decode.read(sys.stdin.buffer.read(), want=1)
+print(decode.libzbar(), [(code.text, code.reader, code.settled) for code in reading.codes])
+"""
+
+
+def probe(system: str, variable: str, label: Image.Image) -> str:
+    """What another Python says, whose system has no libzbar if `hidden`."""
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE, system],
+        input=file(photo(label)),
+        env=os.environ | {"CUSTODY_LIBZBAR": variable},
+        capture_output=True,
+        check=True,
+    )
+    return run.stdout.decode().strip()
+
+
+@pytest.mark.parametrize(("label", "text"), [(qr(), TAPE), (code39(), VOLSER)], ids=["qr", "code39"])
+def test_without_libzbar_zxing_carries_on(label: Image.Image, text: str) -> None:
+    assert probe("hidden", "", label) == f"None [('{text}', 'zxing-cpp', True)]"
+
+
+@needs_libzbar
+def test_libzbar_is_looked_for_where_the_variable_says() -> None:
+    assert (
+        probe("hidden", find_library("zbar") or "", qr())
+        == f"{find_library('zbar')} [('{TAPE}', 'pyzbar', True)]"
+    )
+
+
+@needs_libzbar
+@pytest.mark.parametrize("wrong", ["/nowhere/libzbar.so", __file__, find_library("c")])
+def test_a_wrong_variable_is_passed_over(wrong: str) -> None:
+    assert probe("", wrong, qr()) == f"{find_library('zbar')} [('{TAPE}', 'pyzbar', True)]"
+
+
+# --- photographs of others ------------------------------------------------------------------------------
+
+# In these pictures stands a second code that their labels do not tell of; the last label lacks a letter,
+# as both readers find.
+BESIDE = {
+    "code39-3/02": "001EC947D49B",
+    "code39-3/08": "001EC9476B0A",
+    "qrcode-2/16": "[内側QRコード]\n\n*ダブルQR*\nhttp://d-qr.net/ex/",
+    "qrcode-2/13": "The 2005 USGS aerial photography of the Washington Monument is censored.",
+}
+
+
+@needs_libzbar
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"no photographs in {PHOTOS}")
+def test_photographs_of_others() -> None:
+    pictures = sorted(PHOTOS.glob("*/*.png"))
+    unread, misread = [], []
+    for picture in pictures:
+        name = f"{picture.parent.name}/{picture.stem}"
+        label = picture.with_suffix(".txt").read_bytes().decode().replace("\r\n", "\n").strip()
+        found = [
+            text.replace("\r\n", "\n").strip() for text in texts(decode.read(picture.read_bytes(), want=1))
+        ]
+        misread += [(name, text) for text in found if text not in {label, BESIDE.get(name)}]
+        unread += [] if found else [name]
+    assert misread == []
+    # All 76 were read when this was written.
+    assert len(unread) <= len(pictures) * 0.04, unread

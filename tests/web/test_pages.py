@@ -1,0 +1,384 @@
+"""What the pages show and do: the board, media and labels, alarms and incidents, strangers, auditors."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from world import World
+
+from custody import audit
+from custody.acts import pulses
+from custody.errors import Untrusted
+from custody.rules.media import Medium
+from web.limits import limiter
+
+LISTING = """\
+  Storage Changer /dev/sg5:1 Drives, 4 Slots ( 0 Import/Export )
+Data Transfer Element 0:Empty
+      Storage Element 1:Full :VolumeTag=ORO001L8
+      Storage Element 2:Full :VolumeTag=ORO002L8
+      Storage Element 3:Full
+      Storage Element 4:Full :VolumeTag=CLN001L1
+"""
+TABLE = (
+    "volser,data set,title,people\nORO001L8,DEBTS,Proofs of debt,60000-64000\nORO002L8,CASES,Cases,unknown\n"
+)
+
+
+def text(answer: Any) -> str:
+    return html.unescape(re.sub(r"\s+", " ", answer.get_data(as_text=True)))
+
+
+# ----------------------------------------------------------------------------------------------- the board
+
+
+def test_the_board_counts_down_by_the_books_clock(office: Any) -> None:
+    world = office.world
+    name = world.dispatch(2)
+    pulses.pulse(world.book, "monitor")
+    board = text(office.as_("ann").get("/board"))
+    assert f'data-now="{world.at.isoformat(timespec="milliseconds")}" data-pace="1.0"' in board
+    assert "1 h 00 min left" in board
+    assert "The monitor is watching" in board
+    world.wait(minutes=67)
+    pulses.pulse(world.book, "monitor")
+    board = text(office.as_("ann").get("/board/now"))
+    assert "7 min overdue" in board
+    assert f"ALARM {world.alarm(name).id}" in board
+
+
+def test_a_silent_monitor_is_said_in_red(office: Any) -> None:
+    ann = office.as_("ann")
+    assert "The monitor has never run: nobody would be told" in text(ann.get("/board"))
+    pulses.pulse(office.world.book, "monitor")
+    office.world.at += timedelta(seconds=90)
+    assert "nobody would be told" not in text(ann.get("/board/now"))
+    office.world.at += timedelta(seconds=1)
+    assert "No sign of the monitor for 1 min: nobody would be told" in text(ann.get("/board/now"))
+    office.world.book.pace = 100.0
+    assert "nobody would be told" not in text(ann.get("/board/now")), (
+        "a demo's clock runs faster than its monitor"
+    )
+
+
+def test_times_are_the_sites_with_utc_to_be_seen(office: Any) -> None:
+    name = office.world.dispatch(1)
+    page = text(office.as_("ann").get(f"/consignments/{name}"))
+    assert re.search(r'title="2026-03-03 18:00:00 HKT = 2026-03-03 10:00:00 UTC">03 Mar 18:00<', page)
+
+
+# ------------------------------------------------------------------------------------------- consignments
+
+
+def test_a_consignment_shows_what_each_may_do_now(office: Any) -> None:
+    world = office.world
+    name = world.request(2)
+
+    def steps(who: str) -> list[str]:
+        page = text(office.as_(who).get(f"/consignments/{name}"))
+        return re.findall(r'class="btn btn-primary big" href="[^"]+">([^<]+)<', page)
+
+    assert (steps("mona"), steps("dana"), steps("ann"), steps("max"), steps("carl")) == (
+        ["Approve it"],
+        ["Approve it"],
+        [],
+        [],
+        [],
+    )
+    world.approve(name)
+    assert (steps("carl"), steps("ben"), steps("ann")) == (["Pick it up"], [], [])
+    world.hand(name, "ann", "carl", site="NORTH")
+    assert (steps("carl"), steps("cora"), steps("ben")) == ([], ["Take it over"], ["Receive it"])
+    world.hand(name, "carl", "ben", missing=(1,))
+    assert (steps("ben"), steps("bea"), steps("cora")) == ([], ["Receive it again, complete"], [])
+    assert "not complete" in text(office.as_("ann").get(f"/consignments/{name}"))
+
+
+def test_a_request_is_made_and_withdrawn(office: Any) -> None:
+    world, ann = office.world, office.as_("ann")
+    tapes = world.register(3)
+    form = {"route": "N-S", "carrier": "FLEET", "pick_up_by": "2026-03-03T20:00"}
+    assert office.post(ann, "/consignments/new", **form).status_code == 422, "nothing was chosen"
+    stays = office.post(
+        ann, "/consignments/new", scripted=True, **{**form, "pick_up_by": "soon"}, media=[tapes[0]]
+    )
+    assert stays.get_json() == {"refusal": "Give the day and the time by which it is picked up."}
+    asked = office.post(ann, "/consignments/new", scripted=True, **form, media=list(tapes[:2]))
+    name = asked.get_json()["to"].rpartition("/")[2]
+    assert world.consignment(name).media == tapes[:2]
+    assert f"{world.consignment(name).pick_up_by:%H:%M}" == "12:00", "the form's time is the site's"
+    office.post(ann, f"/consignments/{name}/withdraw")
+    assert world.consignment(name).state == "withdrawn"
+
+
+# -------------------------------------------------------------------------------------------------- media
+
+
+def upload(office: Any, listing: str, table: str | None = None) -> Any:
+    files: dict[str, Any] = {"site": "NORTH", "listing": (io.BytesIO(listing.encode()), "mtx.txt")}
+    if table is not None:
+        files["table"] = (io.BytesIO(table.encode()), "tapes.csv")
+    return office.post(office.as_("ada"), "/media/register", **files)
+
+
+def test_a_library_is_taken_in_and_what_is_unlabelled_is_flagged(office: Any) -> None:
+    page = text(upload(office, LISTING, TABLE))
+    assert "2 new</b>, 0 known before" in page
+    assert "Flagged: slot 3" in page
+    assert "Cleaning cartridges, left out: CLN001L1" in page
+    shelf = text(office.as_("dana").get("/media?words=oro001"))
+    assert "ORO001L8" in shelf
+    assert "ORO002L8" not in shelf
+    identity = re.findall(r'href="/media/([0-9A-Z]{16})"', shelf)[0]
+    medium = text(office.as_("dana").get(f"/media/{identity}"))
+    assert "Proofs of debt: about 60,000 to 64,000 people" in medium
+    assert "Ada put it on the books" in medium
+    assert "1 new" not in text(upload(office, LISTING)), "the same volser at the same site is the same tape"
+
+
+def test_a_listing_with_a_problem_names_its_line_and_takes_nothing_in(office: Any) -> None:
+    answer = upload(office, LISTING, TABLE.replace("60000-64000", "=SUM(A1)"))
+    assert answer.status_code == 422
+    assert "Line 2, people" in text(answer)
+    assert upload(office, LISTING.replace("Element 2", "Element 7")).status_code == 422
+    with office.world.book.world() as world:
+        assert not list(world.all(Medium))
+
+
+def test_a_few_things_are_registered_by_hand(office: Any) -> None:
+    ada = office.as_("ada")
+    office.post(
+        ada, "/media/register/by-hand", site="NORTH", what="medium", form="LTO-9", volsers="abc001L9 ABC002L9"
+    )
+    office.post(ada, "/media/register/by-hand", site="NORTH", what="seal", volsers="", count="5")
+    with office.world.book.world() as world:
+        things = list(world.all(Medium))
+    assert sorted(t.volser or t.what for t in things) == ["ABC001L9", "ABC002L9", *["seal"] * 5]
+    for count in ("0", "101", "99999999999999999999", "-1", "x"):
+        answer = office.post(
+            ada, "/media/register/by-hand", site="NORTH", what="case", volsers="", count=count
+        )
+        assert answer.status_code == 422, count
+
+
+def test_labels_are_printed_and_again_only_with_a_reason(office: Any) -> None:
+    tapes = office.world.register(2)
+    mona = office.as_("mona")
+    stock = re.findall(
+        r'<option value="([^"]+)">[^<]*\(QR', mona.get("/media/labels").get_data(as_text=True)
+    )[0]
+    form = {"stock": stock, "start": "1", "items": list(tapes), "reason": ""}
+    pdf = office.post(mona, "/media/labels", **form)
+    assert pdf.mimetype == "application/pdf"
+    assert pdf.data.startswith(b"%PDF")
+    assert office.world.get(Medium, tapes[0]).prints == 1
+    assert office.post(mona, "/media/labels", **form).status_code == 409
+    assert office.post(mona, "/media/labels", **{**form, "reason": "torn off"}).status_code == 200
+    for change in ({"stock": "none"}, {"start": "x"}, {"start": "0"}, {"start": "999"}, {"items": []}):
+        answer = office.post(mona, "/media/labels", **{**form, "reason": "again", **change})
+        assert answer.status_code == 422, change
+
+
+# ---------------------------------------------------------------------------------- alarms and incidents
+
+
+def test_an_alarm_is_acknowledged_by_its_button_alone(office: Any) -> None:
+    name = office.world.dispatch(1)
+    office.world.wait(minutes=61)
+    alarm = office.world.alarm(name).id
+    dana = office.as_("dana")
+    for _ in range(3):
+        page = text(dana.get(f"/alarms/{alarm}"))
+    assert "It spares you the repeats for an hour" in page
+    assert office.world.alarm(name).acknowledgements == ()
+    assert office.post(dana, f"/alarms/{alarm}/acknowledge").location == f"/alarms/{alarm}"
+    assert [a.person for a in office.world.alarm(name).acknowledgements] == [office.world.ids["dana"]]
+    assert office.post(office.as_("hal"), f"/alarms/{alarm}/acknowledge").status_code == 403, (
+        "he was not told"
+    )
+    assert "does not spare you" in text(office.as_("carl").get(f"/alarms/{alarm}"))
+
+
+def test_an_incident_says_who_had_it_last_and_calls_unknown_unknown(office: Any) -> None:
+    upload(office, LISTING, TABLE)
+    world = office.world
+    with world.book.world() as looked:
+        tapes = [m.id for m in looked.all(Medium)]
+    form = {"route": "N-S", "carrier": "FLEET", "pick_up_by": "2026-03-03T20:00", "media": tapes}
+    name = office.post(office.as_("ann"), "/consignments/new", **form).location.rpartition("/")[2]
+    world.approve(name)
+    world.hand(name, "ann", "carl", site="NORTH")
+    world.wait(minutes=95)
+    page = text(office.as_("hal").get("/incidents/I-1"))
+    assert "<b>Carl</b>" in page
+    assert "unknown, and at least 60,000" in page
+    assert "No escrow record" in page
+    assert "Nobody has decided anything yet" in page
+    assert "I-1 opened by itself: presumed missing" in page
+    assert office.as_("hal").get("/incidents/I-1/incident.pdf").status_code == 404
+    assert "incident.pdf" not in page
+
+
+def test_the_report_comes_from_whoever_writes_it(template: World, furnished: Any, tmp_path: Path) -> None:
+    office = furnished(template.copy(tmp_path), incident_pdf=lambda _book, name: f"%PDF {name}".encode())
+    office.world.dispatch(1)
+    office.world.wait(minutes=95)
+    assert office.as_("hal").get("/incidents/I-1/incident.pdf").data == b"%PDF I-1"
+    assert office.as_("ann").get("/incidents/I-1/incident.pdf").status_code == 403
+    office.world.book.engine.dispose()
+
+
+# ---------------------------------------------------------------------------------------------- strangers
+
+
+def test_a_stranger_learns_nothing_but_whom_to_call(office: Any) -> None:
+    name = office.world.dispatch(1)
+    tape = office.world.consignment(name).media[0]
+    pages = set()
+    for identity in (tape, tape.lower(), "0" * 16, "nonsense", tape[:-1] + ("0" if tape[-1] != "0" else "1")):
+        for letter in "MmCcSsLl":
+            answer = office.stranger().get(f"/{letter}/{identity}")
+            assert answer.status_code == 200
+            pages.add(re.sub(r'(name="csrf_token" value|name="csrf" content)="[^"]*"', "", text(answer)))
+    assert len(pages) == 1
+    assert "+852 5555 0100" in pages.pop()
+
+
+def test_a_find_is_an_alarm_and_the_answer_tells_nothing(office: Any) -> None:
+    world = office.world
+    name = world.dispatch(1)
+    tape = world.consignment(name).media[0]
+    before = len(world.consignment(name).alarms)
+    answers = set()
+    for identity in (tape, "0" * 16, "nonsense"):
+        client = office.stranger()
+        csrf = office.token(client, f"/M/{identity}")
+        answer = client.post(
+            f"/M/{identity}", data={"csrf_token": csrf, "report": "on a bench <i>in</i> the park"}
+        )
+        answers.add(re.sub(r'(value|content)="[^"]*"', "", text(answer)))
+    assert len(answers) == 1
+    assert "Thank you" in answers.pop()
+    assert len(world.consignment(name).alarms) == before + 1
+
+
+def test_strangers_are_slowed_down(template: World, furnished: Any, tmp_path: Path) -> None:
+    office = furnished(template.copy(tmp_path))
+    limiter.enabled = True
+    try:
+        client = office.stranger()
+        csrf = office.token(client, "/M/X")
+        codes = [
+            client.post("/M/X", data={"csrf_token": csrf, "report": "here it is"}).status_code
+            for _ in range(8)
+        ]
+    finally:
+        limiter.enabled = False
+    assert codes[:6] == [200] * 6
+    assert codes[6:] == [429, 429]
+    office.world.book.engine.dispose()
+
+
+# ----------------------------------------------------------------------------------------------- auditors
+
+
+def test_what_is_downloaded_is_sound(office: Any) -> None:
+    office.world.dispatch(1)
+    olga = office.as_("olga")
+    bundle, policy = olga.get("/ledger/bundle.zip").data, olga.get("/ledger/policy").data
+    assert policy == office.world.policy()
+    report = audit.verify(io.BytesIO(bundle), policy, genesis=office.world.genesis)
+    assert report.sound, audit.text(report)
+    note = olga.get("/ledger/checkpoint").get_data(as_text=True)
+    assert note == office.world.book.checkpoint()
+
+
+# ------------------------------------------------------------------------------------------------- places
+
+
+def test_sites_and_contractors(office: Any) -> None:
+    ada = office.as_("ada")
+    assert office.post(ada, "/places/site", site="EAST", zone="Asia/Tokyo").location == "/places"
+    assert office.post(ada, "/places/site", site="EAST", zone="Asia/Tokyo").status_code == 409
+    assert office.post(ada, "/places/site", site="WEST", zone="Asia/Nowhere").status_code == 422
+    assert office.post(ada, "/places/site", site="no such code!", zone="Asia/Tokyo").status_code == 422
+    office.post(ada, "/places/organisation", organisation="VAN", until="2026-12-31")
+    assert office.post(ada, "/places/organisation", organisation="VAN", until="2020-01-01").status_code == 409
+    assert office.post(ada, "/places/organisation", organisation="VAN", until="never").status_code == 422
+    page = text(ada.get("/places"))
+    assert "<b>EAST</b> Asia/Tokyo: <b>nobody keeps it yet</b>" in page
+    assert "<b>VAN</b> until" in page
+
+
+# ---------------------------------------------------------------------------------- how every answer leaves
+
+
+def test_every_answer_has_its_headers(office: Any) -> None:
+    for address in ("/board", "/nothing", "/login", "/M/X", "/static/sign.js"):
+        headers = office.as_("ann").get(address, buffered=True).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert (headers["Cache-Control"] == "no-store") == ("static" not in address)
+    first, second = (office.as_("ann").get("/board") for _ in range(2))
+    nonces = [
+        re.findall(r"'nonce-([\w-]+)'", a.headers["Content-Security-Policy"])[0] for a in (first, second)
+    ]
+    assert nonces[0] != nonces[1]
+    assert f'nonce="{nonces[0]}"' in first.get_data(as_text=True)
+
+
+def test_no_page_has_a_script_or_a_style_in_it_or_from_elsewhere() -> None:
+    templates = Path(__file__).parents[2] / "web" / "templates"
+    for path in templates.rglob("*.html"):
+        page = path.read_text("utf-8")
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", page), path
+        assert not re.search(r"""(?:src|href)=["']https?:""", page), path
+        assert "|safe" not in page, path
+        assert all("csrf_token" in form or "token()" in form or 'id="ask"' in form for form in posts(page)), (
+            path
+        )
+
+
+def posts(page: str) -> list[str]:
+    """The forms of a page that are sent by POST, each up to its end."""
+    forms = re.findall(r"<form.*?</form>", page, re.DOTALL)
+    return [f for f in forms if 'method="post"' in f and "hidden_tag()" not in f]
+
+
+def test_what_is_typed_comes_back_as_text(office: Any) -> None:
+    nasty = "<script>alert(1)</script>"
+    for answer in (
+        office.as_("ada").get("/media", query_string={"words": nasty}),
+        office.as_("ada").get(f"/consignments/{nasty}"),
+        office.post(office.as_("ada"), "/places/site", site=nasty, zone=nasty),
+        office.stranger().get("/login", query_string={"next": nasty}),
+    ):
+        assert nasty.encode() not in answer.data
+
+
+def test_what_breaks_is_told_by_a_reference_and_logged(
+    office: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks() -> str:
+        raise Untrusted("the secret reason")
+
+    office.app.view_functions["board.board"] = breaks
+    answer = office.as_("ann").get("/board")
+    assert answer.status_code == 500
+    assert b"secret" not in answer.data
+    reference = re.search(r"reference: ([0-9A-F]{8})", text(answer))
+    assert reference is not None
+    assert reference[1] in capsys.readouterr().out
+
+
+def test_health(office: Any) -> None:
+    assert office.stranger().get("/healthz").data == b"ok\n"

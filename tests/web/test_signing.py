@@ -1,0 +1,260 @@
+"""What is signed over the wire: the bytes, the key, the session, and that each is the right one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from world import new_key
+
+from custody.facts import Statement
+from custody.ledger.envelope import pae
+from custody.rules.incidents import Incident
+from custody.rules.people import Device, Person
+from custody.store import accounts
+from custody.strict import base64text, unbase64
+
+
+def test_a_trip_over_the_wire(office: Any) -> None:
+    world = office.world
+    name = world.request(3)
+    approval = office.prepare(office.as_("mona"), what="approval", consignment=name)
+    assert office.sign("mona", approval).get_json()["then"] == f"/consignments/{name}"
+    ticks = {f"line-{n}": "read" for n in (1, 2, 3)}
+    for giver, taker, site in (("ann", "carl", "NORTH"), ("carl", "ben", "SOUTH")):
+        draft = office.prepare(office.as_(taker), **taking(world, name, giver, taker, site), **ticks)
+        waits = office.sign(taker, draft).get_json()
+        assert waits["seq"] is None
+        assert waits["waits_for"] == giver.capitalize()
+        page = office.as_(giver).get("/board").get_data(as_text=True)
+        assert f"/sign/giving/{waits['event']}" in page
+        assert office.prepare(office.as_(giver), what="giving", event=waits["event"]) == draft
+        assert office.sign(giver, draft).get_json()["event"] == waits["event"]
+    assert world.consignment(name).state == "arrived"
+
+
+def taking(world: Any, name: str, giver: str, taker: str, site: str) -> dict[str, str]:
+    return {
+        "what": "taking",
+        "consignment": name,
+        "giver": world.keys[giver].public.id,
+        "key": world.keys[taker].public.id,
+        "site": site,
+    }
+
+
+def test_every_line_is_ticked_by_itself(office: Any) -> None:
+    name = office.world.request(2)
+    office.world.approve(name)
+    form = taking(office.world, name, "ann", "carl", "NORTH")
+    answer = office.post(office.as_("carl"), "/sign/prepare", scripted=True, **form, **{"line-1": "read"})
+    assert answer.status_code == 422
+    assert "line 2" in answer.get_json()["refusal"]
+    found = {"line-1": "missing", "line-2": "damaged"}
+    payload = office.prepare(office.as_("carl"), **form, **found)
+    fact: Any = Statement.read(unbase64(payload)).fact
+    assert (fact.missing, fact.damaged) == ((1,), (2,))
+
+
+def test_a_packed_case_is_taken_by_its_seal(office: Any) -> None:
+    world = office.world
+    tapes = world.register(2)
+    case, seal = world.register(1, what="case") + world.register(1, what="seal")
+    packing = office.prepare(
+        office.as_("ann"), what="packing", site="NORTH", case=case, seal=seal, media=list(tapes)
+    )
+    packed = office.sign("ann", packing).get_json()["event"]
+    form = {"route": "N-S", "carrier": "FLEET", "pick_up_by": "2026-03-03T20:00", "packing": packed}
+    asked = office.post(office.as_("ann"), "/consignments/new", **form)
+    name = asked.location.rpartition("/")[2]
+    assert world.consignment(name).packing == packed
+    world.approve(name)
+    form = taking(world, name, "ann", "carl", "NORTH")
+    unread = office.post(office.as_("carl"), "/sign/prepare", **form, read="case", seal="intact")
+    assert unread.status_code == 422, "an intact seal has a number that somebody read"
+    spelled = f"https://labels.test/s/{seal.lower()}"
+    payload = office.prepare(office.as_("carl"), **form, read="case", seal="intact", seal_read=spelled)
+    office.sign("carl", payload)
+    office.sign("ann", payload)
+    assert world.consignment(name).state == "travelling"
+    assert not [a for a in world.consignment(name).alarms if world.alarm(name).rings]
+
+
+def test_a_session_signs_with_its_own_persons_key(office: Any) -> None:
+    name = office.world.request(1)
+    payload = office.prepare(office.as_("mona"), what="approval", consignment=name)
+    assert office.sign("mona", payload, by="dana").status_code == 403
+    assert office.sign("dana", payload, by="mona").status_code == 403
+    changed = base64text(unbase64(payload).replace(b'"transit":60', b'"transit":61'))
+    good = office.sign("mona", payload)
+    assert good.status_code == 200
+    order = {
+        "payload": changed,
+        "key": office.world.keys["mona"].public.id,
+        "signature": base64text(b"x" * 64),
+    }
+    assert office.send(office.as_("mona"), "/sign", order).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {},
+        [],
+        {"payload": "e30=", "key": "0" * 64, "signature": "AAAA", "more": 1},
+        {"payload": "e30", "key": "0" * 64, "signature": "AAAA"},
+        {"payload": "e30=", "key": "0" * 64, "signature": "AAAA"},
+        {"payload": "e30=", "key": "<script>", "signature": "AAAA"},
+        {"payload": 7, "key": None, "signature": []},
+    ],
+)
+def test_what_is_no_signature_is_a_sentence(office: Any, order: Any) -> None:
+    answer = office.send(office.as_("mona"), "/sign", order)
+    assert answer.status_code == 422
+    assert answer.get_json()["refusal"].endswith(".")
+
+
+def test_nothing_unknown_is_prepared(office: Any) -> None:
+    for what in ("genesis", "", "received"):
+        assert office.post(office.as_("ada"), "/sign/prepare", what=what).status_code == 404
+
+
+def test_one_who_may_not_prepares_nothing(office: Any) -> None:
+    name = office.world.request(1)
+    office.world.wait(minutes=1)
+    for who, form in (
+        ("ben", {"what": "approval", "consignment": name}),
+        ("mallory", {"what": "packing", "site": "NORTH"}),
+        ("mallory", {"what": "roles", "person": "P-2"}),
+        (
+            "ann",
+            {
+                "what": "invitation",
+                "name": "X",
+                "address": "x@y.zz",
+                "organisation": "HOME",
+                "role": "admin",
+                "site": "",
+            },
+        ),
+    ):
+        assert office.post(office.as_(who), "/sign/prepare", **form).status_code in (403, 404), (who, form)
+
+
+def test_a_person_is_invited_with_a_name_an_account_and_a_link(office: Any) -> None:
+    client = office.as_("ada")
+    form = {"what": "invitation", "name": "Nia Ng", "address": "Nia@Home.test", "organisation": "HOME"}
+    payload = office.prepare(client, **form, role=["site-operator", ""], site=["NORTH", ""])
+    key = office.world.keys["ada"]
+    outcome = office.send(client, "/sign", signed(key, payload)).get_json()
+    person = outcome["then"].rpartition("/")[2]
+    account = accounts.find(office.world.book, person=person)
+    assert account is not None
+    assert (account.name, account.address) == ("Nia Ng", "nia@home.test")
+    page = office.post(client, f"/people/{person}/link").get_data(as_text=True)
+    link = re.search(r"http://127\.0\.0\.1(/begin/[\w-]{43})", page)
+    assert link is not None
+    assert b"Nia Ng" in office.stranger().get(link[1]).data
+    assert "nia" not in payload_text(payload), "no name and no address goes into the ledger"
+    taken = office.post(client, "/sign/prepare", **form, role="courier", site="")
+    assert taken.status_code == 409, "one mailbox, one person"
+
+
+def test_an_account_that_was_lost_on_the_way_is_made_later(office: Any) -> None:
+    payload = office.prepare(
+        office.as_("ada"),
+        what="invitation",
+        name="Oz",
+        address="oz@home.test",
+        organisation="HOME",
+        role="auditor",
+        site="",
+    )
+    outcome = office.sign("ada", payload).get_json()  # in another session: the name did not come along
+    person = outcome["then"].rpartition("/")[2]
+    assert b"has no account yet" in office.as_("ada").get(f"/people/{person}").data
+    office.post(office.as_("ada"), f"/people/{person}/account", name="Oz Ong")
+    account = accounts.find(office.world.book, person=person)
+    assert account is not None
+    assert account.address == "oz@home.test"
+
+
+def test_roles_change_by_an_administrators_signature(office: Any) -> None:
+    form = {"what": "roles", "person": office.world.ids["ivo"], "role": ["auditor", ""]}
+    assert office.post(office.as_("ada"), "/sign/prepare", **form).status_code == 422, (
+        "half a form is no form"
+    )
+    payload = office.prepare(office.as_("ada"), **form, site=["", ""])
+    office.sign("ada", payload)
+    assert office.world.get(Person, office.world.ids["ivo"]).holds("auditor")
+
+
+def test_a_decision_keeps_its_reason_beside_the_ledger(office: Any) -> None:
+    office.world.dispatch(1)
+    office.world.wait(minutes=95)
+    form = {"what": "decision", "incident": "I-1", "owner": office.world.ids["hal"], "decision": "search"}
+    payload = office.prepare(office.as_("hal"), **form, reason="We call every depot <b>tonight</b>.")
+    assert "depot" not in payload_text(payload)
+    assert office.sign("hal", payload).get_json()["then"] == "/incidents/I-1"
+    assert office.world.get(Incident, "I-1").owner == office.world.ids["hal"]
+    page = office.as_("dana").get("/incidents/I-1").get_data(as_text=True)
+    assert "We call every depot &lt;b&gt;tonight&lt;/b&gt;." in page
+
+
+def test_a_route_is_set_by_a_senior_managers_signature(office: Any) -> None:
+    form = {"route": "S-N", "origin_site": "SOUTH", "destination": "NORTH", "transit": "45"}
+    office.sign("dana", office.prepare(office.as_("dana"), what="route", **form))
+    assert "S-N: SOUTH → NORTH" in office.as_("ann").get("/routes").get_data(as_text=True)
+    wrong = office.post(office.as_("dana"), "/sign/prepare", what="route", **{**form, "transit": "0"})
+    assert wrong.status_code == 422
+
+
+def test_a_device_is_confirmed_by_the_site_manager_and_named_by_its_fingerprint(office: Any) -> None:
+    key = new_key()
+    payload = office.prepare(office.as_("ann"), what="enrolment", spki=key.public.spki)
+    waits = office.send(office.as_("ann"), "/sign", signed(key, payload)).get_json()
+    assert waits["waits_for"] == "somebody who may confirm it"
+    shown = " ".join(key.public.id[i : i + 4].upper() for i in range(0, 16, 4))
+    for name, sees in (("mona", True), ("max", False), ("ada", False), ("mallory", False)):
+        page = office.as_(name).get("/devices").get_data(as_text=True)
+        assert (shown in page) == sees, name
+        status = office.as_(name).get(f"/sign/device/{waits['event']}").status_code
+        assert status == (200 if sees else 404)
+    assert office.prepare(office.as_("mona"), what="device", event=waits["event"]) == payload
+    assert office.sign("mona", payload).get_json()["seq"] is not None
+    assert shown in office.as_("ann").get("/devices").get_data(as_text=True)
+
+
+def test_what_one_has_signed_first_can_be_taken_back(office: Any) -> None:
+    world = office.world
+    name = world.request(1)
+    world.approve(name)
+    form = taking(world, name, "ann", "carl", "NORTH")
+    event = office.sign("carl", office.prepare(office.as_("carl"), **form, **{"line-1": "read"})).get_json()[
+        "event"
+    ]
+    assert office.post(office.as_("mallory"), f"/devices/drafts/{event}/withdraw").status_code == 404
+    answer = office.post(office.as_("carl"), f"/devices/drafts/{event}/withdraw")
+    assert answer.location == f"/consignments/{name}"
+    assert office.as_("ann").get(f"/sign/giving/{event}").status_code == 404
+
+
+def test_revoking_needs_a_reason_and_ones_own_device_or_a_role(office: Any) -> None:
+    world = office.world
+    key = world.keys["cora"].public.id
+    assert office.post(office.as_("mallory"), f"/devices/{key}/revoke", reason="stolen").status_code == 403
+    assert office.post(office.as_("cora"), f"/devices/{key}/revoke", reason="because").status_code == 422
+    assert office.post(office.as_("cora"), f"/devices/{key}/revoke", reason="lost").location == "/devices"
+    assert world.get(Device, key).revoked_at is not None
+
+
+def payload_text(payload: str) -> str:
+    return json.dumps(json.loads(unbase64(payload))).lower()
+
+
+def signed(key: Any, payload: str) -> dict[str, str]:
+    """An order that brings a key's signature over a payload."""
+    signature = base64text(key.sign(pae(unbase64(payload))))
+    return {"payload": payload, "key": key.public.id, "signature": signature}
