@@ -257,12 +257,6 @@ def _soft_even(middle: Image.Image) -> Image.Image:
     return _even(middle.filter(ImageFilter.GaussianBlur(1)))
 
 
-def _small_even(middle: Image.Image) -> Image.Image:
-    """The same with fewer pixels: dark and grainy."""
-    small = _small(middle)
-    return middle if small is middle else _even(small)
-
-
 def _stark(middle: Image.Image) -> Image.Image:
     """Black and white by what surrounds each pixel: faint print, hard shadows."""
     radius = max(7, max(middle.size) // 50)
@@ -363,7 +357,6 @@ _REPAIRS: tuple[tuple[_Reader, str, Callable[[Image.Image], Image.Image], int], 
     (_zxing_reads, "bright", _bright, 0),
     (_zxing_reads, "sharp", _sharp, 0),
     (_zxing_reads, "soft even", _soft_even, 0),
-    (_zxing_reads, "small even", _small_even, 0),
     (_zxing_reads, "double", _double, 0),
     (_zxing_reads, "even", _even, 0),
     (_zxing_reads, "stark", _stark, 0),
@@ -374,6 +367,5 @@ _REPAIRS: tuple[tuple[_Reader, str, Callable[[Image.Image], Image.Image], int], 
     (_zbar_reads, "even", _even, 0),
     (_zbar_reads, "stark", _stark, 0),
     (_zbar_reads, "soft", _soft, 0),
-    (_zbar_reads, "double", _double, 0),
     (_zbar_reads, "turned 30", _as_it_is, 30),
 )

@@ -6,8 +6,8 @@
     world.hand(c, "carl", "ben")        # taker and giver sign one statement, each with their own key
 
 The cast: Ann keeps NORTH, Mona manages it; Ben and Bea keep SOUTH, Max manages it; Carl and Cora drive for
-the carrier FLEET; Dana and Sam are senior managers, Hal is the head, Dora the data protection officer, Ivo guards
-IT security, Ada founded the book as its administrator, Olga audits. Mallory drives for FLEET, too.
+the carrier FLEET; Dana and Sam are senior managers, Hal is the head, Dora the data protection officer, Ivo
+guards IT security, Ada founded the book as its administrator, Olga audits. Mallory drives for FLEET, too.
 """
 
 from __future__ import annotations

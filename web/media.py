@@ -15,12 +15,13 @@ from custody.readers import inventory, mtx
 from custody.rules.media import Medium, check_reprint
 from labels import identity
 from labels.sheet import STOCKS, Label, Spine, Stock, sheet
-from web.room import book, filled, look, me, settings, show
+from web.room import book, filled, look, me, page, settings, show
 
 blueprint = Blueprint("media", __name__)
 
 LETTER: Final = {"medium": "M", "case": "C", "seal": "S"}
 BY_HAND_MOST: Final = 100
+SLOTS_TOLD: Final = 40
 
 
 @blueprint.get("/media")
@@ -51,13 +52,26 @@ def one(name: str) -> str:
 @blueprint.route("/media/register", methods=["GET", "POST"])
 def register() -> Any:
     """Takes in a library's listing and the table of what is on its tapes, whole or not at all."""
-    taken: TakenIn | None = None
     if request.method == "POST":
         library = mtx.read(_upload("listing", "the output of `mtx status`"))
         rows = inventory.read(_upload("table", "the CSV")) if request.files.get("table") else ()
-        taken = media.take_in(book(), me(), request.form.get("site", ""), library, rows, draw=_draw)
-    with look() as view:
-        return show("register.html", view, taken=taken, most=BY_HAND_MOST)
+        _tell(media.take_in(book(), me(), request.form.get("site", ""), library, rows, draw=_draw))
+        return redirect(url_for("media.register"))
+    return page("register.html", most=BY_HAND_MOST)
+
+
+def _tell(taken: TakenIn) -> None:
+    """What came of it, and first of all what nobody can name."""
+    if taken.unlabelled:
+        slots = ", ".join(taken.unlabelled[:SLOTS_TOLD]) + (" ..." if taken.unlabelled[SLOTS_TOLD:] else "")
+        flash(
+            f"Flagged: {slots}. {len(taken.unlabelled)} full without a readable label, and not registered."
+            " Take them out, label them, and take the listing in again.",
+            "refusal",
+        )
+    flash(f"{len(taken.fresh)} new, {len(taken.ids) - len(taken.fresh)} known before.")
+    if taken.cleaning:
+        flash(f"Cleaning cartridges, left out: {', '.join(taken.cleaning[:SLOTS_TOLD])}.")
 
 
 @blueprint.post("/media/register/by-hand")

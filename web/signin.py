@@ -65,7 +65,7 @@ class Accounts(UserDatastore):
 
     def put(self, user: User) -> User:
         """Called when a password was right and its hash is of an older making."""
-        accounts.set_password(self._book, user.person, str(user.password), end_sessions=False)
+        accounts.rehash(self._book, user.person, str(user.password))
         return user
 
     def commit(self) -> None:

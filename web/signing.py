@@ -353,7 +353,9 @@ def _enrol() -> Made:
 
 
 def _invite() -> Made:
-    order = orders.read(orders.Invite, {**filled("name", "address", "organisation"), "grants": _grants()})
+    form = filled("name", "address", "organisation")
+    form["address"] = form.get("address", "").lower()  # a phone begins every field with a capital
+    order = orders.read(orders.Invite, {**form, "grants": _grants()})
     with look() as view:
         require(view.world, me(), "invite a person")
     accounts.check_free(book(), order.address)

@@ -91,12 +91,10 @@ def addresses(connection: sa.Connection) -> dict[str, str]:
     return {row.person: row.address for row in rows}
 
 
-def set_password(book: Book, person: str, digest: str, *, end_sessions: bool = True) -> Account:
-    """The account with this password hash. Its sessions have ended, unless the hash alone is new."""
-    change = {"password": digest, **({"session": _draw(book)} if end_sessions else {})}
+def rehash(book: Book, person: str, digest: str) -> None:
+    """The same password under a newer hash; nobody's session ends for it."""
     with book.writing() as connection:
-        connection.execute(sa.update(_account).where(_account.c.person == person).values(**change))
-    return _get(book, person)
+        connection.execute(sa.update(_account).where(_account.c.person == person).values(password=digest))
 
 
 # ------------------------------------------------------------------------------------------------- links
@@ -136,31 +134,35 @@ def open_link(book: Book, token: str) -> Link:
 
 def begin(book: Book, token: str, password: str) -> Account:
     """Uses up an invitation: the account has this password hash now, and all its older sessions ended."""
-    link = open_link(book, token)
-    if link.purpose != "invite":
-        raise Forbidden("This link is for something else.")
-    # The password first: a crash between the two leaves a link that still works, and nobody locked out.
-    account = set_password(book, link.person, password)
-    _use(book, token, "invite")
-    return account
+    person = _check_link(book, token, "invite")
+    change = {"password": password, "session": _draw(book)}
+    with book.writing() as connection:  # both or neither: a crash leaves no link used up for nothing
+        _use_up(book, connection, token)
+        connection.execute(sa.update(_account).where(_account.c.person == person).values(**change))
+    return _get(book, person)
 
 
 def enter(book: Book, token: str) -> Account:
     """Uses up a demo's link: whose it is. Forbidden in a book that is no demo, whatever its tables say."""
     _check_demo(book)
-    return _get(book, _use(book, token, "demo"))
+    person = _check_link(book, token, "demo")
+    with book.writing() as connection:
+        _use_up(book, connection, token)
+    return _get(book, person)
 
 
-def _use(book: Book, token: str, purpose: Purpose) -> str:
+def _check_link(book: Book, token: str, purpose: Purpose) -> str:
     link = open_link(book, token)
     if link.purpose != purpose:
         raise Forbidden("This link is for something else.")
-    unused = sa.and_(_link.c.digest == _digest(token), _link.c.used_at.is_(None))
-    with book.writing() as connection:
-        used = connection.execute(sa.update(_link).where(unused).values(used_at=book.clock()))
-        if not used.rowcount:  # two tabs, or a thief: the first one has it
-            raise NotFound("This link has been used. Ask whoever gave it to you for a new one.")
     return link.person
+
+
+def _use_up(book: Book, connection: sa.Connection, token: str) -> None:
+    unused = sa.and_(_link.c.digest == _digest(token), _link.c.used_at.is_(None))
+    used = connection.execute(sa.update(_link).where(unused).values(used_at=book.clock()))
+    if not used.rowcount:  # two tabs, or a thief: the first one has it
+        raise NotFound("This link has been used. Ask whoever gave it to you for a new one.")
 
 
 def _new_link(book: Book, connection: sa.Connection, person: str, purpose: Purpose, lasts: timedelta) -> str:

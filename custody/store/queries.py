@@ -149,10 +149,15 @@ class View:
         if self.carrier is not None:
             raise NotFound(f"There is no {kind} {name} here.")
 
-    def _rows(self, kind: type[N], where: sa.ColumnElement[bool], most: int = LISTED_MOST) -> list[N]:
+    def _rows(
+        self,
+        kind: type[N],
+        where: sa.ColumnElement[bool],
+        *order: sa.ColumnElement[Any],
+        most: int | None = None,
+    ) -> list[N]:
         shelf = SHELVES[kind]
-        newest = shelf.table.c.number.desc() if shelf.numbered else shelf.table.c.id
-        rows = self._connection.execute(sa.select(shelf.table).where(where).order_by(newest).limit(most))
+        rows = self._connection.execute(sa.select(shelf.table).where(where).order_by(*order).limit(most))
         return [cast("N", shelf.noun(row)) for row in rows]
 
     # ---------------------------------------------------------------------------------------------- people
@@ -225,10 +230,10 @@ class View:
             .where(_draft.c.waits_for.in_((self.me.id, "")), _draft.c.by != self.me.id)
             .order_by(_draft.c.at)
         )
-        mine = self._connection.execute(
-            sa.select(_draft).where(_draft.c.by == self.me.id, _draft.c.waits_for == "").order_by(_draft.c.at)
-        )
-        return [draft for row in (*rows, *mine) if self._signs(draft := _pending(row))]
+        found = [_pending(row) for row in rows]
+        if any(device.revoked_at is None for device in self.devices()):  # an older one can confirm the newer
+            found += [draft for draft in self.signed_by_me() if isinstance(draft.fact, Enrolled)]
+        return [draft for draft in found if self._signs(draft)]
 
     def signed_by_me(self) -> list[Pending]:
         """What one has signed oneself and still waits for the other party."""
@@ -254,16 +259,16 @@ class View:
         where: sa.ColumnElement[bool] = _consignment.c.state.in_(OPEN)
         if self.carrier is not None:
             where = sa.and_(where, _consignment.c.carrier == self.carrier)
-        trips = self._trips(self._rows(Consignment, where))
+        soonest = sa.func.coalesce(_consignment.c.due, _consignment.c.pick_up_by)
+        trips = self._trips(self._rows(Consignment, where, soonest, most=LISTED_MOST))
         return sorted(trips, key=lambda t: (not t.rings, t.consignment.due or t.consignment.pick_up_by))
 
     def arrived(self, most: int = 20) -> list[Consignment]:
         """The consignments that arrived last, newest first."""
-        query = sa.select(SHELVES[Consignment].table).where(_consignment.c.state == "arrived")
+        where: sa.ColumnElement[bool] = _consignment.c.state == "arrived"
         if self.carrier is not None:
-            query = query.where(_consignment.c.carrier == self.carrier)
-        rows = self._connection.execute(query.order_by(_consignment.c.arrived_at.desc()).limit(most))
-        return [cast("Consignment", SHELVES[Consignment].noun(row)) for row in rows]
+            where = sa.and_(where, _consignment.c.carrier == self.carrier)
+        return self._rows(Consignment, where, _consignment.c.arrived_at.desc(), most=most)
 
     def consignment(self, name: str) -> Trip:
         """A consignment; NotFound where there is none that these eyes may see."""
@@ -299,8 +304,7 @@ class View:
 
     def hand_offs(self, consignment: Consignment) -> list[HandOff]:
         """Every hand-off that the ledger has of it, in the order in which they came."""
-        found = self._rows(HandOff, _hand_off.c.consignment == consignment.id)
-        return sorted(found, key=lambda h: h.at)
+        return self._rows(HandOff, _hand_off.c.consignment == consignment.id, _hand_off.c.at)
 
     def hand_off(self, event: str) -> HandOff:
         """A hand-off of a consignment that these eyes may see."""
@@ -364,7 +368,8 @@ class View:
                 _medium.c.id.startswith(begins, autoescape=True),
             )
             where = sa.and_(where, matches)
-        return sorted(self._rows(Medium, where), key=lambda m: (m.what, m.site, m.volser or "", m.id))
+        columns = (_medium.c.what, _medium.c.site, sa.func.coalesce(_medium.c.volser, ""), _medium.c.id)
+        return self._rows(Medium, where, *columns, most=LISTED_MOST)
 
     def free(self, site: str, what: str) -> list[Medium]:
         """What is at the site and bound to no consignment."""
@@ -420,7 +425,7 @@ class View:
 
     def notices(self, alarm: Alarm) -> list[Notice]:
         """Who was to be told of an alarm, and what became of it; a contractor's eyes see its own people's."""
-        found = self._rows(Notice, _notice.c.about == alarm.id, most=10 * LISTED_MOST)
+        found = self._rows(Notice, _notice.c.about == alarm.id)
         if self.carrier is not None:
             ours = {person.id for person in self.people()}
             found = [notice for notice in found if notice.person in ours]

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page, Route
 from werkzeug.serving import make_server
 from world import World
 
-from custody.acts import pulses
+from custody.acts import alarms, pulses
 from custody.rules.people import Device
 from custody.store import accounts
 
@@ -75,7 +76,8 @@ class Street:
 
     def wait(self, **duration: float) -> None:
         """Time passes for the company and on everybody's device."""
-        self.world.wait(**duration)
+        self.world.at += timedelta(**duration)
+        alarms.climb(self.world.book)
         for context in self.browser.contexts:
             context.clock.set_fixed_time(self.world.at)
 

@@ -145,7 +145,7 @@ def test_one_who_may_not_prepares_nothing(office: Any) -> None:
 
 def test_a_person_is_invited_with_a_name_an_account_and_a_link(office: Any) -> None:
     client = office.as_("ada")
-    form = {"what": "invitation", "name": "Nia Ng", "address": "Nia@Home.test", "organisation": "HOME"}
+    form = {"what": "invitation", "name": "Nia Ng", "address": "Nia@home.test", "organisation": "HOME"}
     payload = office.prepare(client, **form, role=["site-operator", ""], site=["NORTH", ""])
     key = office.world.keys["ada"]
     outcome = office.send(client, "/sign", signed(key, payload)).get_json()
@@ -225,6 +225,38 @@ def test_a_device_is_confirmed_by_the_site_manager_and_named_by_its_fingerprint(
     assert office.prepare(office.as_("mona"), what="device", event=waits["event"]) == payload
     assert office.sign("mona", payload).get_json()["seq"] is not None
     assert shown in office.as_("ann").get("/devices").get_data(as_text=True)
+
+
+def test_a_device_with_a_wrong_clock_is_told_so(office: Any) -> None:
+    name = office.world.request(1)
+    for made in ("2026-03-02T00:00:00.000Z", "2026-03-03T11:00:00.000Z"):  # it is 10:00 on the third
+        form = {"what": "approval", "consignment": name, "made": made}
+        answer = office.sign("mona", office.prepare(office.as_("mona"), **form))
+        assert answer.status_code == 409
+        assert "clock is wrong" in answer.get_json()["refusal"]
+    assert office.post(office.as_("mona"), "/sign/prepare", **{**form, "made": "soon"}).status_code == 422
+
+
+def test_a_receipt_by_a_young_device_wants_a_second_person(office: Any) -> None:
+    world = office.world
+    name = world.dispatch(1)
+    world.enrol("ben", "max")
+    receipt = world.hand(name, "carl", "ben")
+    assert world.consignment(name).state == "received"
+    page = office.as_("bea").get(f"/consignments/{name}").get_data(as_text=True)
+    assert f"/sign/seconding/{receipt}" in page
+    assert "/sign/seconding/" not in office.as_("ben").get(f"/consignments/{name}").get_data(as_text=True)
+    assert office.as_("bea").get(f"/sign/seconding/{receipt}").status_code == 200
+    payload = office.prepare(office.as_("bea"), what="seconding", hand_off=receipt)
+    assert office.sign("bea", payload).status_code == 200
+    assert world.consignment(name).state == "arrived"
+
+
+def test_the_founder_closes_the_set_up(office: Any) -> None:
+    payload = office.prepare(office.as_("ada"), what="set-up")
+    assert office.sign("ada", payload).get_json()["then"] == "/devices"
+    payload = office.prepare(office.as_("dana"), what="set-up")
+    assert office.sign("dana", payload).status_code == 403
 
 
 def test_what_one_has_signed_first_can_be_taken_back(office: Any) -> None:

@@ -37,7 +37,7 @@ async function prepare() {
   box.querySelector("[data-fingerprint]").textContent = fingerprint(device.id);
   ask.hidden = "auto" in ask.dataset;
   box.hidden = false;
-  box.scrollIntoView({ behavior: "smooth" });
+  box.scrollIntoView();
 }
 
 async function signIt() {
