@@ -446,17 +446,18 @@ def silence(ladder: Ladder) -> None:
     ladder.a_courier_picks_up("carl")
     ladder.the_monitor_watches(7, 15)
     for who in ("dana", "carl"):  # the approver and a courier of the trip: nothing is spared them
-        ladder.acknowledges(who, ladder.oracle.bells[0])
+        ladder.acknowledges(who, ladder.oracle.bells[-1])
     ladder.the_monitor_watches(15, 3)
-    ladder.acknowledges("hal", ladder.oracle.bells[0])
+    ladder.acknowledges("hal", ladder.oracle.bells[-1])
     ladder.the_monitor_watches(15, 3)
     ladder.a_decision_is_signed("sam")
     ladder.the_monitor_watches(15, 6)
-    ladder.acknowledges("sam", ladder.oracle.bells[0])
+    ladder.acknowledges("sam", ladder.oracle.bells[-1])
     ladder.the_monitor_watches(15, 5)
     ladder.the_monitor_sleeps(24 * 60, restart=True)
-    ladder.acknowledges("sam", ladder.oracle.bells[0])
+    ladder.acknowledges("sam", ladder.oracle.bells[-1])
     ladder.the_monitor_watches(15, 5)
+    assert len(ladder.oracle.bells[-1].known) == 5, "each of them counted as an acknowledgement"
 
 
 def arrival(ladder: Ladder) -> None:
@@ -567,7 +568,7 @@ def caught(name: str) -> bool:
     return False
 
 
-HUNT = settings(BUDGET, max_examples=300, phases=[Phase.generate], report_multiple_bugs=False)
+HUNT = settings(BUDGET, max_examples=100, phases=[Phase.generate], report_multiple_bugs=False)
 
 
 @pytest.mark.parametrize("name", QUICK)
