@@ -325,7 +325,7 @@ def _zxing_reads(picture: _Picture) -> list[Code]:
     ]
 
 
-_KINDS = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2, zxingcpp.BarcodeFormat.Code39])
+_KINDS = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2, zxingcpp.BarcodeFormat.Code39Std])
 
 
 @cache

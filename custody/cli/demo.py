@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email
 import email.policy
+import logging
 import secrets
 import shutil
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 from aiosmtpd.controller import Controller
 from werkzeug.serving import make_server
 
@@ -68,6 +70,7 @@ def demo(out: Path, once: bool, port: int, smtp: str | None) -> None:
 
     Seven backup tapes leave for another building and never arrive. Nobody reports anything.
     """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     if not once:
         check_listening("127.0.0.1", port, encrypted=False)
     _make_room(out)

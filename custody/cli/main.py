@@ -35,6 +35,22 @@ COMMANDS: Final = {
 """Command to module, function and the line that `custody --help` shows."""
 
 
+def _log_as_json() -> None:
+    """A line of JSON an event, on standard error. A traceback is told without the values in it."""
+    import structlog  # noqa: PLC0415 - absent where only the auditor is installed
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+
+
 def main() -> NoReturn:
     """The entry point of the `custody` command."""
     try:
@@ -55,6 +71,7 @@ def main() -> NoReturn:
             module, function, _ = COMMANDS[cmd_name]
             return getattr(importlib.import_module(module), function)
 
+    _log_as_json()
     group = Commands(
         "custody",
         help="Chain of custody for backup tapes: every hand-off signed by both, every silence an alarm.",

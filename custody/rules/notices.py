@@ -15,6 +15,7 @@ from custody.facts import Cause
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import incident_of
+from custody.rules.people import may
 from custody.rules.world import World
 
 
@@ -87,7 +88,7 @@ def _one(world: World, notice: Notice, now: datetime, site: str) -> Words:
             line,
             f"{line}.\n\nIf this was not you, tell IT security now, by telephone: {link}\n",
         )
-    if "/clear/" in notice.id:
+    if _has_come(world, notice):
         return Words(line, f"{line}. Nothing more needs to be done about it.\n\n{link}\n")
     return Words(line, f"{line}.\n\n{_facts(world, notice, now)}\n{link}\n\n{_HOW}")
 
@@ -97,7 +98,7 @@ def _line(world: World, notice: Notice, now: datetime) -> str:
         return "A device was enrolled in your name"
     alarm, consignment = _of(world, notice)
     name = f"{consignment.id} ({consignment.from_site} to {consignment.to_site})"
-    if "/clear/" in notice.id:
+    if _has_come(world, notice):
         return f"All clear: {name} has arrived complete"
     if _reminds(notice, alarm):
         due = "is due for pick-up" if alarm.cause == "not-picked-up" else "is due"
@@ -128,12 +129,20 @@ def _link(world: World, notice: Notice, site: str) -> str:
         return f"{site}/devices"
     alarm, consignment = _of(world, notice)
     incident = incident_of(world, consignment.id)
-    return f"{site}/incidents/{incident.id}" if incident else f"{site}/alarms/{alarm.id}"
+    if incident is not None and may(world, notice.person, "see an incident"):
+        return f"{site}/incidents/{incident.id}"
+    return f"{site}/alarms/{alarm.id}"
 
 
 def _of(world: World, notice: Notice) -> tuple[Alarm, Consignment]:
     alarm = world.get(Alarm, notice.about)
     return alarm, world.get(Consignment, alarm.consignment)
+
+
+def _has_come(world: World, notice: Notice) -> bool:
+    """Whether everything has arrived by now; an alert that was deferred until then is an all-clear, too."""
+    alarm, consignment = _of(world, notice)
+    return alarm.ended_at is not None and consignment.state == "arrived"
 
 
 def _reminds(notice: Notice, alarm: Alarm) -> bool:

@@ -49,12 +49,12 @@ def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
 def _told(world: World, alarm: Alarm, consignment: Consignment, now: datetime) -> tuple[Recipient, ...]:
     rung = alarm.ladder[alarm.rung]
     people = audience(world, alarm, consignment)
+    if rung.repeat and not people:  # the last rung has nobody: everyone who was told so far hears it again
+        people = [world.get(Person, name) for name in alarm.told]
     if alarm.repeat:
         if _settled(world, alarm, consignment, people, now):
             return ()
         people = [p for p in people if not spared(alarm, consignment, p.id, now)]
-    elif rung.repeat and not people:  # the last rung has nobody: everyone who was told so far hears it again
-        people = [world.get(Person, name) for name in alarm.told]
     return tuple(Recipient(person.id, "email") for person in people)
 
 

@@ -368,6 +368,7 @@ class Book:
                 # A crash before this line: nothing happened. After it: all of it did, and is signed.
                 connection.commit()
             except sa.exc.DatabaseError as problem:
+                connection.invalidate()  # a commit that failed may have left its lock: it goes with the line
                 self._kept = None
                 raise _translated(problem) from problem
             except BaseException:
@@ -397,6 +398,7 @@ class Book:
                 with connection.begin():
                     yield connection
             except sa.exc.DatabaseError as problem:
+                connection.invalidate()
                 raise _translated(problem) from problem
 
     def now(self) -> datetime:

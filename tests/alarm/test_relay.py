@@ -340,9 +340,6 @@ def full(*_: object) -> None:
     raise sqlite3.OperationalError("database or disk is full")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the connection goes back to the pool with its transaction, and the lock"
-)
 def test_a_commit_that_fails_leaves_no_lock_behind(loose: World) -> None:
     """SQLite leaves the transaction open when COMMIT meets a full disk. Everybody else would wait for it."""
     engine = loose.book.engine
@@ -441,9 +438,6 @@ def test_no_address_that_the_form_lets_in_ends_the_monitor(
         )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what was deferred while it rang is sent after the all-clear, in its old words"
-)
 def test_the_all_clear_is_the_last_word(station: Station) -> None:
     """The relay was down while it rang, and while it arrived. Nobody hears of a loss after the all-clear."""
     overdue(station)

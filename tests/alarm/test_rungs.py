@@ -51,7 +51,6 @@ def test_one_who_keeps_and_manages_a_site_is_reminded_twice(box: World) -> None:
     assert ("hal", "3.0") in box.told(name)
 
 
-@pytest.mark.xfail(strict=True, reason="overdue._told has nobody for the repeats of an empty last rung")
 def test_the_last_rung_repeats_even_where_nobody_is_left_on_it(box: World) -> None:
     """Head and seniors have gone: everyone who was told hears it again, each half hour, and not only once."""
     name = box.dispatch(1)

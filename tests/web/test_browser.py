@@ -37,6 +37,7 @@ class Street:
         """A browser of its own. What its console complains of, the test complains of."""
         context = self.browser.new_context(**{"viewport": {"width": 390, "height": 844}, **options})
         context.clock.set_fixed_time(self.world.at)
+        context.set_default_timeout(15_000)
         page = context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda said: self.problems.append(said.text) if _complains(said.text) else None)
@@ -206,6 +207,7 @@ def test_a_demos_link_makes_this_browser_the_persons(
     try:
         name = street.world.request(1)
         page = street.profile()
+        page.clock.set_fixed_time("2031-01-01")  # a story's clock is not the visitor's
         token = accounts.demo_link(street.world.book, street.world.ids["mona"])
         page.goto(f"{street.url}/begin/{token}#{street.link('mona').partition('#')[2]}")
         page.wait_for_selector("#begin[data-ready]")

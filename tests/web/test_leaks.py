@@ -13,7 +13,7 @@ from custody import orders
 from custody.acts import alarms, consignments, media, people
 from custody.facts import Invited
 from custody.readers import inventory, mtx
-from custody.store import accounts
+from custody.store import accounts, queries
 from labels import identity
 
 TITLE = "CANARY-TITLE-of-debts"
@@ -74,7 +74,16 @@ def canaries(office: Any) -> list[str]:
     keys = [world.keys[name].public.id for name in ("hal", "vic", "ada")]
     alarm_of_rival = world.consignment(office.rivals).alarms
     rows = [TITLE, REASON, SIGHTING, "CANARYSET", "4,321", "@home.test", "VAN"]
-    return [*rows, *names, *keys, *office.tapes, *office.tapes.values(), office.rivals, *alarm_of_rival]
+    return [
+        *rows,
+        *names,
+        *strangers,
+        *keys,
+        *office.tapes,
+        *office.tapes.values(),
+        office.rivals,
+        *alarm_of_rival,
+    ]
 
 
 def every_address(office: Any) -> list[str]:
@@ -126,6 +135,16 @@ def test_the_canaries_sing_for_the_house(scene: Any) -> None:
     ]
     silent = [c for c in canaries(scene) if not any(c in page for page in pages)]
     assert set(silent) <= {SIGHTING, *(scene.world.keys[n].public.id for n in ("hal", "vic", "ada"))}
+
+
+def test_a_name_is_known_to_those_who_meet_it(scene: Any) -> None:
+    world = scene.world
+    known = {}
+    for eyes in ("mallory", "ann"):
+        with queries.view(world.book, world.ids[eyes]) as view:
+            known[eyes] = {name for name in world.ids if view.name(world.ids[name]) != world.ids[name]}
+    assert known["ann"] == set(world.ids)
+    assert known["mallory"] == {"mallory", "carl", "cora", "ann", "mona", "ben", "bea", "max"}
 
 
 def test_what_is_not_theirs_answers_as_what_is_not_there(scene: Any) -> None:
