@@ -120,7 +120,7 @@ def _close(out: Path, story: Story) -> None:
     """What it came to, the auditor's verdict, and how to see that a changed byte is found."""
     seconds = story.told_senior_after().total_seconds()
     click.echo(
-        f"\nFrom the deadline to senior management's mail: {seconds:.1f} seconds. It took 30 days in 2024."
+        f"\nFrom the deadline to senior management's mail: {seconds:.2f} seconds. It took 30 days in 2024."
     )
     with (out / "bundle.zip").open("rb") as bundle:
         report = auditor.verify(bundle, (out / "policy").read_bytes(), genesis=story.genesis)
