@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from custody.errors import Unreadable
-from custody.ledger.merkle import leaf_hash, perfect_root
+from custody.ledger.merkle import perfect_root
 
 WIDTH: Final = 256
 
@@ -86,8 +86,3 @@ def read_entry_bundle(data: bytes, width: int) -> list[bytes]:
     if at != len(data):
         raise Unreadable("An entry bundle holds more than its entries.")
     return entries
-
-
-def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
-    """The leaf hash of each entry."""
-    return [leaf_hash(entry) for entry in entries]
