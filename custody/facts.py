@@ -98,6 +98,7 @@ Audience = Literal[
 ]
 Channel = Annotated[str, Text(r"[a-z]{2,16}", "a channel such as email")]
 Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "sighted"]
+Matter = Literal["device-enrolled", "device-revoked", "account-linked", "roles-changed", "found", "disputed"]
 Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
 
 
@@ -217,6 +218,16 @@ class Granted(Fact):
     signed: ClassVar = Signed.PERSON
     person: PersonId
     grants: Grants
+
+
+@dataclass(frozen=True, slots=True)
+class Linked(Fact):
+    """A one-time link to a person's account was made: who uses it chooses the account's password."""
+
+    kind: ClassVar = "linked"
+    signed: ClassVar = Signed.SERVER
+    by: PersonId
+    person: PersonId
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,8 +417,8 @@ class Party:
     seen: Seen
 
 
-Lines = Annotated[tuple[Line, ...], Most(50, ascending=True)]
-"""More differences than these are not a hand-off: the taker refuses the load."""
+Lines = Annotated[tuple[Line, ...], Most(MANIFEST_MOST, ascending=True)]
+"""Lines of the manifest. That nine hundred of a thousand are missing can be signed, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,11 +499,16 @@ class Cleared(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Informed(Fact):
-    """These people are to be told of an event that is about them: a device was enrolled in their name."""
+    """These people are to be told of an event beside the ladder, which waits for nothing they do.
+
+    A device was enrolled or revoked in their name, a link to their account made, roles changed; something
+    that is on no trip was found; a hand-off of what has arrived is disputed.
+    """
 
     kind: ClassVar = "informed"
     signed: ClassVar = Signed.SERVER
     event: Hash
+    matter: Matter
     told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
 
 
@@ -565,6 +581,7 @@ KINDS: Final[dict[str, type[Fact]]] = {
         OrganisationAdmitted,
         Invited,
         Granted,
+        Linked,
         Enrolled,
         Revoked,
         SetUpClosed,

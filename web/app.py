@@ -8,9 +8,10 @@ only recorded here: a session alone can acknowledge and ask, and never approve, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from flask import Flask
+from flask import Blueprint, Flask, request
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 
@@ -23,6 +24,7 @@ from web import (
     consignments,
     devices,
     doors,
+    events,
     found,
     inbox,
     incidents,
@@ -40,10 +42,16 @@ __all__ = ["Letter", "WebSettings", "create_app"]
 SESSION_LASTS = timedelta(hours=12)
 UPLOAD_MOST = 4 * 1024 * 1024
 """Bytes of one request: a library's listing and its inventory are well below a tenth of it."""
+PHOTOGRAPH_MOST = 16 * 1024 * 1024
+"""Bytes of a photograph sent in: a telephone's of 50 million pixels has about twelve."""
 
 
-def create_app(book: Book, settings: WebSettings) -> Flask:
-    """The application over a book that is open already. It reads no environment and starts nothing."""
+def create_app(book: Book, settings: WebSettings, beside: Sequence[Blueprint] = ()) -> Flask:
+    """The application over a book that is open already. It reads no environment and starts nothing.
+
+    `beside` are rooms that this one does not know, the courier's side among them; they stand behind the same
+    doors.
+    """
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -61,13 +69,35 @@ def create_app(book: Book, settings: WebSettings) -> Flask:
     app.extensions["custody"] = Room(book, settings)
     answers.prepare(app)
     doors.hang(app)
+    app.before_request(_allow_photographs)
     CSRFProtect(app)
     Bootstrap5(app)
     limiter.init_app(app)
     signin.prepare(app)
     words.teach(app)
-    for part in (alarms, audit, board, consignments, devices, found, incidents, media, people, signing):
+    for part in (
+        alarms,
+        audit,
+        board,
+        consignments,
+        devices,
+        events,
+        found,
+        incidents,
+        media,
+        people,
+        signing,
+    ):
         app.register_blueprint(part.blueprint)
     if book.is_demo and settings.inbox is not None:
         app.register_blueprint(inbox.blueprint)
+    for room in beside:
+        limiter.limit("30/minute", methods=["POST"])(room)
+        app.register_blueprint(room)
     return app
+
+
+def _allow_photographs() -> None:
+    """Before the token is looked for in the form, and after the door: a stranger sends nothing so large."""
+    if request.endpoint == "scanner.photograph":
+        request.max_content_length = PHOTOGRAPH_MOST

@@ -38,7 +38,7 @@ def one(person: str) -> str:
 @blueprint.post("/people/<person>/link")
 def link(person: str) -> str:
     """Makes a one-time link and shows it, once: only its hash is kept."""
-    token = accounts.invite_link(book(), person)
+    token = people.link(book(), me(), person)
     return _one(person, link=f"{settings().base_url}{url_for('signin.begin', token=token)}")
 
 

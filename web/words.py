@@ -81,6 +81,7 @@ def teach(app: Flask) -> None:
         range_of_people=range_of_people,
         silence=silence,
         has_inbox=lambda: "inbox" in app.blueprints,
+        blueprints=app.blueprints,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -200,6 +201,8 @@ def holder(view: View, key: str) -> str:
 _SENTENCES: Final[Mapping[type[facts.Fact], str]] = {
     facts.Invited: "{signer} invited {person} of {organisation}",
     facts.Granted: "{signer} changed the roles of {person}",
+    facts.Linked: "{by} made a one-time link to the account of {person}",
+    facts.Revoked: "{by} revoked a device ({reason})",
     facts.Enrolled: "A device of {person} was enrolled, confirmed by {confirmer}",
     facts.Registered: "{by} put it on the books",
     facts.Described: "{by} described the data set {data_set}",

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 import structlog
 from sqlmodel import SQLModel
 
+from custody.acts.telling import tell
 from custody.errors import Conflict, Forbidden, Impossible
 from custody.facts import Acknowledged, Decided, Sighted
 from custody.rules.alarms import Alarm
 from custody.rules.media import Medium
-from custody.rules.overdue import owed
+from custody.rules.overdue import owed, watchers
 from custody.rules.people import require
 from custody.store.book import Book, Page
 
@@ -39,10 +40,15 @@ def acknowledge(book: Book, by: str, name: str, *, how: str = "web") -> None:
 
 
 def sight(book: Book, item: str, report: str, *, how: str = "web") -> None:
-    """A stranger scanned a label and says where the thing is. For one on its way, that is an alarm."""
+    """A stranger scanned a label and says where the thing is. For one on its way, that is an alarm.
+
+    Of anything else the seniors and the managers of its site are told, once a day.
+    """
     with book.page(how) as page:
-        page.world.get(Medium, item)
-        page.record(Sighted(item, page.private(report)))
+        thing = page.world.get(Medium, item)
+        found = page.record(Sighted(item, page.private(report)))
+        if thing.consignment is None and not thing.sighted(page.now):
+            tell(page, found.event, "found", watchers(page.world, thing.site))
 
 
 def decision(page: Page, incident: str, owner: str, what: str, reason: str) -> Decided:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Literal
 
 from custody import orders
+from custody.acts.telling import tell
 from custody.errors import Conflict
 from custody.facts import (
     Grant,
     Granted,
     Invited,
+    Linked,
     OrganisationAdmitted,
     Revoked,
     SiteOpened,
 )
 from custody.rules.people import Device, Organisation, Person, Site, check_roles, require
+from custody.store import accounts
 from custody.store.book import Book
 from custody.strict import json_bytes, record
 
@@ -68,4 +71,15 @@ def revoke(
         device = page.world.get(Device, key)
         if device.person != by:
             require(page.world, by, "revoke a device")
-        page.record(Revoked(by, key, reason))
+        revoked = page.record(Revoked(by, key, reason))
+        tell(page, revoked.event, "device-revoked", [device.person])
+
+
+def link(book: Book, by: str, person: str, *, how: str = "web") -> str:
+    """The token of a one-time link to a person's account. They are told: another might use it."""
+    with book.page(how) as page:
+        if person != by:
+            require(page.world, by, "invite a person")
+        made = page.record(Linked(by, person))
+        tell(page, made.event, "account-linked", [person])
+    return accounts.invite_link(book, person)

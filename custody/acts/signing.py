@@ -20,6 +20,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from custody.acts.telling import tell
 from custody.errors import Conflict, Forbidden, Forged, NotFound, Unreadable
 from custody.facts import (
     Approved,
@@ -28,10 +29,8 @@ from custody.facts import (
     Fact,
     Granted,
     Handed,
-    Informed,
     Invited,
     Packed,
-    Recipient,
     Routed,
     Seconded,
     SetUpClosed,
@@ -44,9 +43,11 @@ from custody.ledger.keys import one_spelling, public_key
 from custody.ledger.note import Checkpoint, Note
 from custody.rules import consignments
 from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
-from custody.rules.people import Device, Person, check_roles, require
+from custody.rules.handoffs import HandOff
+from custody.rules.overdue import watchers
+from custody.rules.people import Device, Person, check_roles, check_watch, require
 from custody.rules.world import World
-from custody.store.book import Book, Page, newest_note
+from custody.store.book import Book, Page, Recorded, newest_note
 
 KEPT_FOR: Final = timedelta(hours=24)
 """For so long a statement may wait for its signatures."""
@@ -100,6 +101,7 @@ def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how
         _permit(page, read.fact, by)
         if read.fact.signed is Signed.PERSON:
             recorded = page.admit(Envelope(payload, (mine,)))
+            _tell(page, read.fact, recorded)
             return Outcome(recorded.event, recorded.seq)
         return _with_the_other(page, read.fact, payload, mine, by)
 
@@ -117,6 +119,7 @@ def submit(book: Book, payload: bytes, signatures: Mapping[str, bytes], *, how: 
     with book.page(how) as page:
         pair = (Signature(first, signed[first]), Signature(second, signed[second]))
         recorded = page.admit(Envelope(payload, pair))
+        _tell(page, read.fact, recorded)
         page.connection.execute(sa.delete(_draft).where(_draft.c.id == recorded.event))
         return Outcome(recorded.event, recorded.seq)
 
@@ -176,10 +179,25 @@ def _with_the_other(page: Page, fact: Fact, payload: bytes, mine: Signature, by:
     pair = {mine.key: mine, theirs.key: theirs}
     envelope = Envelope(payload, tuple(pair[key] for key in _order(fact, tuple(pair))))
     recorded = page.admit(envelope)
-    if isinstance(fact, Enrolled) and recorded.new:  # on the channel that the person has always had
-        page.record(Informed(event, (Recipient(fact.person, "email"),)))
+    _tell(page, fact, recorded)
     page.connection.execute(sa.delete(_draft).where(_draft.c.id == event))
     return Outcome(recorded.event, recorded.seq)
+
+
+def _tell(page: Page, fact: Fact, recorded: Recorded) -> None:
+    """Who learns of it, on the channel that they have always had: its owner finds what a thief did."""
+    world = page.world
+    if not recorded.new:
+        return
+    if isinstance(fact, Enrolled):
+        tell(page, recorded.event, "device-enrolled", [fact.person])
+    elif isinstance(fact, Granted):  # or an administrator could quietly make the seniors deaf
+        tell(page, recorded.event, "roles-changed", [fact.person, *watchers(world)])
+    elif isinstance(fact, Handed) and world.get(HandOff, recorded.event).status == "disputed":
+        consignment = world.get(Consignment, fact.consignment)
+        if consignment.at_rest:  # else an alarm of its own rings
+            sites = (consignment.from_site, consignment.to_site)
+            tell(page, recorded.event, "disputed", watchers(world, *sites))
 
 
 def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> Outcome:
@@ -245,7 +263,9 @@ def _invite(world: World, fact: Invited, by: str, _: Page) -> None:
 
 def _grant(world: World, fact: Granted, by: str, _: Page) -> None:
     require(world, by, "change a person's roles")
-    check_roles(world, fact.grants, world.get(Person, fact.person).organisation)
+    person = world.get(Person, fact.person)
+    check_roles(world, fact.grants, person.organisation)
+    check_watch(world, person, fact.grants)
 
 
 def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:

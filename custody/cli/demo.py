@@ -26,11 +26,11 @@ from werkzeug.serving import make_server
 from custody import audit as auditor
 from custody.acts import documents
 from custody.channels.email import Relay
-from custody.cli.serving import check_listening
+from custody.cli.serving import check_listening, pages
 from custody.cli.story import CAST, Clock, Story
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts
-from web.app import Letter, WebSettings, create_app
+from web.app import Letter, WebSettings
 
 SENDER = "custody@demo.invalid"
 
@@ -147,7 +147,7 @@ def _serve(out: Path, story: Story, inbox: Inbox, port: int) -> None:
         inbox=inbox.newest_first,
         incident_pdf=lambda book, name: documents.incident_pdf(book, name, story.name_of),
     )
-    server = make_server("127.0.0.1", port, create_app(story.book, settings), threaded=True)
+    server = make_server("127.0.0.1", port, pages(story.book, settings), threaded=True)
     story.clock.skip_to(story.third_is_due_in(minutes=3))
     click.echo(f"\nServing {story.base_url} until Ctrl-C. Files: {out}/\nOne-time links, a person each:")
     for name, (full, _, roles) in CAST.items():

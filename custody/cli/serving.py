@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 import structlog
+from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from custody.acts import documents
@@ -25,7 +26,9 @@ from custody.monitor import Monitor
 from custody.settings import Settings
 from custody.store import accounts
 from custody.store.book import Book
+from scanner_app import photographs
 from web.app import WebSettings, create_app
+from web.room import look
 
 log = structlog.get_logger("custody.serve")
 RESTART_AFTER = 1.0
@@ -76,7 +79,12 @@ def serve(folder: Path, without_monitor: bool) -> None:
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
         Supervisor([*command, "--parent", str(os.getpid())]).start()
     book.engine.dispose()  # SQLite's connections must not cross a fork: the worker opens its own
-    Server(lambda: create_app(parts.open_book(folder), web_settings(settings, folder)), settings).run()
+    Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder)), settings).run()
+
+
+def pages(book: Book, settings: WebSettings) -> Flask:
+    """All the pages: the web's, and the courier's beside them."""
+    return create_app(book, settings, [photographs.blueprint(look)])
 
 
 def check_listening(host: str, port: int, *, encrypted: bool) -> None:

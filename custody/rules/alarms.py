@@ -24,6 +24,7 @@ from custody.facts import (
     Climbed,
     Informed,
     Ladder,
+    Matter,
     Recipient,
     Rung,
 )
@@ -85,25 +86,34 @@ class Alarm(Noun):
 class Notice(Noun):
     """What one person is to be told on one channel. The id is the notice's key.
 
-    `about` is an alarm, or the event that the person is informed of.
+    `about` is an alarm; or, where there is a `matter`, the event that the person is informed of.
     """
 
     about: str
     person: str
     channel: str
     scheduled: datetime
+    matter: Matter | None = None
     outcome: str | None = None
     attempts: int = 0
     message: str | None = None
     accepted_at: datetime | None = None
 
 
-def _tell(world: World, source: str, about: str, told: tuple[Recipient, ...], at: datetime) -> None:
+def _tell(
+    world: World,
+    source: str,
+    about: str,
+    told: tuple[Recipient, ...],
+    at: datetime,
+    *,
+    matter: Matter | None = None,
+) -> None:
     """A notice for each recipient. Its key holds what it is for, so that a second one cannot be."""
     for recipient in told:
         key = f"{source}/{recipient.person}/{recipient.channel}"
         world.get(Person, recipient.person)
-        new(world, Notice(key, about, recipient.person, recipient.channel, at))
+        new(world, Notice(key, about, recipient.person, recipient.channel, at, matter))
 
 
 def arm(world: World, consignment: str, cause: Cause, due: datetime, ladder: Ladder) -> Alarm:
@@ -183,9 +193,9 @@ def cleared(world: World, event: Event) -> None:
 
 
 def informed(world: World, event: Event) -> None:
-    """People are told of an event that is about them."""
+    """People are told of an event beside the ladder."""
     fact: Informed = event.fact
-    _tell(world, f"E-{fact.event}", fact.event, fact.told, event.at)
+    _tell(world, f"E-{fact.event}", fact.event, fact.told, event.at, matter=fact.matter)
 
 
 def attempted(world: World, event: Event) -> None:

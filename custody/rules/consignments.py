@@ -93,6 +93,11 @@ class Consignment(Noun):
         """Whether media are, or are about to be, on their way."""
         return self.state in ("approved", "travelling", "received")
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of it can be missing any more: no alarm would find evidence to end it."""
+        return self.state in ("arrived", "withdrawn")
+
 
 def routed(world: World, event: Event) -> None:
     """A senior manager sets a route. Consignments that are approved keep what was frozen onto them."""
@@ -229,7 +234,8 @@ def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, 
 def arrive(world: World, consignment: Consignment, at: datetime) -> None:
     """Everything came: media stand at their new site, and every alarm that waited for that ends."""
     for thing in _things(world, consignment.media, consignment.packing):
-        world.put(replace(thing, site=consignment.to_site, consignment=None, missing=False))
+        come = replace(thing, site=consignment.to_site, consignment=None, missing=False, sighted_at=None)
+        world.put(come)
     for name in consignment.alarms:
         alarms.end(world, world.get(Alarm, name), at)
     world.put(replace(consignment, state="arrived", holder=None, arrived_at=at))
@@ -248,6 +254,8 @@ def sighted(world: World, event: Event) -> None:
     """A stranger wrote where something of ours is. For something bound to a trip, that is an alarm."""
     fact: Sighted = event.fact
     thing = world.get(Medium, fact.item)
+    if not thing.sighted(event.at):
+        world.put(replace(thing, sighted_at=event.at))
     if thing.consignment is not None:
         consignment = world.get(Consignment, thing.consignment)
         world.put(ring(world, consignment, "sighted", event.at))

@@ -260,11 +260,13 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
 
 
 def _dispute(world: World, hand_off: HandOff, reasons: list[str], now: datetime) -> None:
-    """It passes nothing (any more), and rings at once. Who holds the media stays as it was last known."""
+    """It passes nothing (any more), and rings at once. Who holds the media stays as it was last known.
+
+    What has arrived is not missing: then nothing rings, and `custody.acts.signing` tells the seniors.
+    """
     world.put(replace(hand_off, status="disputed", why=(*hand_off.why, *reasons)))
     consignment = flagged(world.get(Consignment, hand_off.consignment), "disputed")
-    at_rest = consignment.state in ("arrived", "withdrawn")  # what has arrived is not missing: flagged alone
-    world.put(consignment if at_rest else ring(world, consignment, "disputed", now))
+    world.put(consignment if consignment.at_rest else ring(world, consignment, "disputed", now))
 
 
 def _blemish(world: World, fact: Handed, consignment: Consignment) -> Cause | None:

@@ -26,6 +26,7 @@ _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.OrganisationAdmitted: people.organisation_admitted,
     facts.Invited: people.invited,
     facts.Granted: people.granted,
+    facts.Linked: people.linked,
     facts.Enrolled: people.enrolled,
     facts.Revoked: people.revoked,
     facts.SetUpClosed: people.set_up_closed,

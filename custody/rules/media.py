@@ -9,16 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from custody.errors import Conflict, Impossible
 from custody.facts import Described, Labelled, Registered
 from custody.rules.people import Site, new
 from custody.rules.world import Event, Noun, World
 
+SIGHTED_FOR: Final = timedelta(hours=24)
+"""A joker who reports one label all night wakes nobody twice; each report is recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Medium(Noun):
-    """A tape, a disk, a case or a seal (`what`). `consignment` is the open one that it is bound to."""
+    """A tape, a disk, a case or a seal (`what`). `consignment` is the open one that it is bound to.
+
+    `sighted_at` is when a stranger reported it, of several reports within a day the first.
+    """
 
     what: str
     site: str
@@ -27,6 +35,11 @@ class Medium(Noun):
     prints: int = 0
     consignment: str | None = None
     missing: bool = False
+    sighted_at: datetime | None = None
+
+    def sighted(self, now: datetime) -> bool:
+        """Whether a stranger has reported it within a day."""
+        return self.sighted_at is not None and now - self.sighted_at < SIGHTED_FOR
 
 
 @dataclass(frozen=True, slots=True)

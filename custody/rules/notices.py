@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
-from custody.facts import Cause
+from custody.facts import Cause, Matter
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import incident_of
-from custody.rules.people import may
+from custody.rules.people import Person, may, of_the_house
 from custody.rules.world import World
 
 
@@ -62,6 +62,32 @@ _CAUSES: dict[Cause, str] = {
 }
 
 
+_NOT_YOU: Final = "If this was not you, or not with you, tell IT security now, by telephone."
+_MATTERS: Final[dict[Matter, Words]] = {
+    "device-enrolled": Words("A device was enrolled in your name", _NOT_YOU),
+    "device-revoked": Words("A device of yours was revoked", _NOT_YOU),
+    "account-linked": Words(
+        "A one-time link to your account was made", f"Whoever uses it chooses your password. {_NOT_YOU}"
+    ),
+    "roles-changed": Words(
+        "The roles of a person were changed",
+        "You are told as that person, or as one whom alarms reach. If it should not be so, speak with the"
+        " administrator and with IT security now.",
+    ),
+    "found": Words(
+        "A stranger has found something with a label of ours",
+        "It is on no consignment, so no alarm rings. Read what the finder wrote, look whether the thing is in"
+        " its place, and fetch it.",
+    ),
+    "disputed": Words(
+        "A hand-off of a consignment that has arrived is disputed",
+        "The media are where they were received. But somebody signed a history that cannot be: a device may"
+        " be in the wrong hands.",
+    ),
+}
+"""Each matter beside the ladder, and what to do about it."""
+
+
 def words(world: World, notices: list[Notice], now: datetime, site: str) -> Words:
     """What one person is told by these notices. `site` is the address at which they sign in, no slash."""
     if len(notices) == 1:
@@ -83,19 +109,16 @@ _HOW = (
 def _one(world: World, notice: Notice, now: datetime, site: str) -> Words:
     line = _line(world, notice, now)
     link = _link(world, notice, site)
-    if notice.id.startswith("E-"):
-        return Words(
-            line,
-            f"{line}.\n\nIf this was not you, tell IT security now, by telephone: {link}\n",
-        )
+    if notice.matter is not None:
+        return Words(line, f"{line}.\n\n{_MATTERS[notice.matter].body}\n\n{link}\n")
     if _has_come(world, notice):
         return Words(line, f"{line}. Nothing more needs to be done about it.\n\n{link}\n")
     return Words(line, f"{line}.\n\n{_facts(world, notice, now)}\n{link}\n\n{_HOW}")
 
 
 def _line(world: World, notice: Notice, now: datetime) -> str:
-    if notice.id.startswith("E-"):
-        return "A device was enrolled in your name"
+    if notice.matter is not None:
+        return _MATTERS[notice.matter].subject
     alarm, consignment = _of(world, notice)
     name = f"{consignment.id} ({consignment.from_site} to {consignment.to_site})"
     if _has_come(world, notice):
@@ -125,8 +148,10 @@ def _facts(world: World, notice: Notice, now: datetime) -> str:
 
 
 def _link(world: World, notice: Notice, site: str) -> str:
-    if notice.id.startswith("E-"):
-        return f"{site}/devices"
+    if notice.matter is not None:
+        person = world.get(Person, notice.person)
+        house = of_the_house(world, person) and may(world, person.id, "see the board")
+        return f"{site}/events/{notice.about}" if house else f"{site}/devices"
     alarm, consignment = _of(world, notice)
     incident = incident_of(world, consignment.id)
     if incident is not None and may(world, notice.person, "see an incident"):

@@ -117,6 +117,13 @@ def _people(world: World, audience: Audience, consignment: Consignment) -> list[
     return with_role(world, audience)
 
 
+def watchers(world: World, *sites: str) -> list[str]:
+    """Who is told of what no ladder climbs for: the seniors, the head, and the managers of these sites."""
+    found = [*with_role(world, "senior-manager"), *with_role(world, "head")]
+    found += [person for site in sites for person in with_role(world, "site-manager", site)]
+    return [person.id for person in found if reachable(world, person)]
+
+
 def reachable(world: World, person: Person) -> bool:
     """Whether they are still to be told: a person whose contract ended is told nothing new."""
     organisation = world.get(Organisation, person.organisation)

@@ -24,6 +24,7 @@ from custody.facts import (
     Grant,
     Granted,
     Invited,
+    Linked,
     OrganisationAdmitted,
     Relaxation,
     Revoked,
@@ -204,6 +205,23 @@ def check_roles(world: World, grants: tuple[Grant, ...], organisation: str) -> N
             )
 
 
+def check_watch(world: World, person: Person, grants: tuple[Grant, ...]) -> None:
+    """Conflict where these roles would leave no senior manager, or no head, for an alarm to reach."""
+    for role in ("senior-manager", "head"):
+        stays = any(grant.role == role for grant in grants)
+        if person.holds(role) and not stays and with_role(world, role) == [person]:
+            raise Conflict(
+                f"{person.id} is the only {role.replace('-', ' ')}: alarms would reach nobody in that role."
+                " Give it to another person first."
+            )
+
+
+def of_the_house(world: World, person: Person) -> bool:
+    """Whether they are no contractor's. An outside senior, if the log was set up with one, belongs here."""
+    outside_senior = "outside-senior" in world.log.relaxed and person.holds("senior-manager")
+    return person.organisation == world.log.organisation or outside_senior
+
+
 def with_role(world: World, role: Role, site: str | None = None) -> list[Person]:
     """Everyone who holds the role (there), in the order of their numbers."""
     return sorted((p for p in world.all(Person) if p.holds(role, site)), key=number)
@@ -280,6 +298,12 @@ def granted(world: World, event: Event) -> None:
     world.put(replace(world.get(Person, fact.person), grants=fact.grants))
 
 
+def linked(world: World, event: Event) -> None:
+    """Whose account a link was made to. The account itself is none of the ledger's."""
+    fact: Linked = event.fact
+    world.get(Person, fact.person)
+
+
 def _administrator(world: World, event: Event) -> Person:
     by = signer(world, event)
     if not by.holds("admin"):
@@ -295,7 +319,7 @@ def enrolled(world: World, event: Event) -> None:
     if event.signers[0] != key.id or confirmer is None or confirmer.revoked_at is not None:
         raise Impossible("An enrolment is signed by the new device and by one that is enrolled already.")
     person, by = world.get(Person, fact.person), world.get(Person, confirmer.person)
-    if not _confirms(world, by, person):
+    if not confirms(world, by, person):
         raise Impossible(
             f"{by.id} cannot confirm a device of {person.id}: that takes their own older device or their"
             " site manager (for a person of no site, a senior manager), and never who invited them."
@@ -304,7 +328,8 @@ def enrolled(world: World, event: Event) -> None:
     new(world, Device(key.id, fact.key, person.id, by.id, event.at, set_up=set_up))
 
 
-def _confirms(world: World, by: Person, person: Person) -> bool:
+def confirms(world: World, by: Person, person: Person) -> bool:
+    """Whether this person's device can confirm a new one of that person."""
     if by.id == person.id or (world.log.set_up and by.id == world.log.founder):
         return True
     if by.id == person.invited_by:

@@ -30,7 +30,7 @@ from custody.rules.consignments import Consignment, Route
 from custody.rules.handoffs import HandOff
 from custody.rules.incidents import Incident, incident_of
 from custody.rules.media import DataSet, Exposure, Medium, exposure
-from custody.rules.people import Device, Organisation, Person, Site, _confirms, may, number
+from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
 from custody.rules.world import Noun, World
 from custody.store import accounts
 from custody.store.book import Book, BookWorld
@@ -123,14 +123,8 @@ class View:
 
     @cached_property
     def carrier(self) -> str | None:
-        """The contractor whose consignments alone are seen; None for the eyes of the house.
-
-        An outside senior manager, where the log was set up with one, belongs to the house.
-        """
-        log = self.world.log
-        outside_senior = "outside-senior" in log.relaxed and self.me.holds("senior-manager")
-        at_home = self.me.organisation == log.organisation or outside_senior
-        return None if at_home else self.me.organisation
+        """The contractor whose consignments alone are seen; None for the eyes of the house."""
+        return None if of_the_house(self.world, self.me) else self.me.organisation
 
     @property
     def active(self) -> bool:
@@ -249,7 +243,7 @@ class View:
 
     def _signs(self, pending: Pending) -> bool:
         if isinstance(pending.fact, Enrolled):
-            return _confirms(self.world, self.me, self.world.get(Person, pending.fact.person))
+            return confirms(self.world, self.me, self.world.get(Person, pending.fact.person))
         return pending.waits_for == self.me.id
 
     # ----------------------------------------------------------------------------------------- consignments
@@ -469,6 +463,19 @@ class View:
                 signers = tuple(signature.key for signature in envelope.signatures)
                 told.append(Told(row.seq, row.event_id, self._received(row.size), fact, signers))
         return told
+
+    def told(self, event: str) -> Told:
+        """One event of the ledger, for the eyes of the house."""
+        self._at_home("event", event)
+        row = self._connection.execute(sa.select(_entry).where(_entry.c.event_id == event)).first()
+        if row is None:
+            raise NotFound(f"There is no event {event} here.")
+        envelope = Envelope.read(row.data)
+        size = self._connection.scalar(
+            sa.select(sa.func.min(_checkpoint.c.size)).where(_checkpoint.c.size > row.seq)
+        )
+        signers = tuple(signature.key for signature in envelope.signatures)
+        return Told(row.seq, event, self._received(size), Statement.read(envelope.payload).fact, signers)
 
     def _received(self, size: int) -> datetime:
         """When the transaction that made the log this long was received: its last entry says so."""

@@ -148,6 +148,7 @@ class MediumRow(SQLModel, table=True):
     prints: int
     consignment: str | None = Field(default=None, index=True)
     missing: bool
+    sighted_at: datetime | None = _moment()
 
 
 class DataSetRow(SQLModel, table=True):
@@ -282,6 +283,7 @@ class NoticeRow(SQLModel, table=True):
     person: str
     channel: str
     scheduled: datetime = _moment()
+    matter: str | None = None
     outcome: str | None = None
     attempts: int
     message: str | None = None

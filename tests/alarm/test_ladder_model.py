@@ -47,6 +47,7 @@ from custody.store.book import Page
 AFTER = (-15, 0, 15, 30, 60)
 LAST = 4
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
+FOUND = "A stranger has found something with a label of ours"
 FIRED: Counter[str] = Counter()
 """How often each rule was drawn in the run that went before."""
 
@@ -76,6 +77,7 @@ class Trip:
     holder: str | None = None
     presumed: bool = False
     decided_at: datetime | None = None
+    found_at: datetime | None = None
 
 
 @dataclass
@@ -189,6 +191,7 @@ class Ladder(RuleBasedStateMachine):
         self.trips: list[Trip] = []
         self.notebook = Notebook()
         self.told: Counter[str] = Counter()
+        self.beside: Counter[str] = Counter()
 
     # ------------------------------------------------------------------------------- time and the monitor
 
@@ -226,7 +229,11 @@ class Ladder(RuleBasedStateMachine):
         """One round of the real monitor, and the comparison."""
         before = len(self.notebook.messages)
         Monitor(self.world.book, {"email": self.notebook}, "https://custody.test").round()
-        came = Counter((m.id, m.to) for m in self.notebook.messages[before:])
+        messages = self.notebook.messages[before:]
+        beside = Counter(m.to.partition("@")[0] for m in messages if m.subject == FOUND)
+        assert beside == self.beside
+        self.beside.clear()
+        came = Counter((m.id, m.to) for m in messages if m.subject != FOUND)
         owed = self.oracle.owed(self.world.at)
         assert came == Counter((self._message_id(rung, name), f"{name}@home.test") for rung, name in owed), (
             sorted(owed)
@@ -327,6 +334,9 @@ class Ladder(RuleBasedStateMachine):
         alarms.sight(self.world.book, self.world.consignment(trip.name).media[0], "in the tram")
         if trip.state != "arrived":
             self.oracle.arm(trip, "sighted", self.world.at, step=1)
+        elif trip.found_at is None or self.world.at - trip.found_at >= DAY:
+            trip.found_at = self.world.at
+            self.beside.update({"hal", "max", *self.oracle.seniors} - self.oracle.gone)
 
     def _unsighted(self) -> list[Trip]:
         sighted = [b.trip for b in self.oracle.bells if b.cause == "sighted"]
@@ -374,7 +384,7 @@ class Ladder(RuleBasedStateMachine):
     @rule(who=st.sampled_from(["hal", "dora", "ivo"]))
     def somebody_leaves(self, who: str) -> None:
         FIRED["somebody_leaves"] += 1
-        self.world.sign("ada", people.roles(self.world.ids[who], ()))
+        self.world.force("ada", people.roles(self.world.ids[who], ()))
         self.oracle.gone.add(who)
 
     def teardown(self) -> None:

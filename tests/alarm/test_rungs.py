@@ -56,7 +56,7 @@ def test_the_last_rung_repeats_even_where_nobody_is_left_on_it(box: World) -> No
     name = box.dispatch(1)
     box.wait(minutes=60)
     for gone in ("hal", "dana", "sam"):
-        box.sign("ada", people.roles(box.ids[gone], ()))
+        box.force("ada", people.roles(box.ids[gone], ()))
     box.wait(hours=4)
     rungs = Counter(rung for _, rung in box.told(name))
     assert rungs["4.0"]

@@ -15,10 +15,11 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser, sync_playwright
 from world import World
 
+from custody.cli.serving import pages
 from custody.ledger.envelope import pae
 from custody.store import accounts
 from custody.strict import base64text, unbase64
-from web.app import WebSettings, create_app
+from web.app import WebSettings
 from web.limits import limiter
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -93,7 +94,7 @@ def open_office(world: World, **more: Any) -> Office:
         "label_host": "LABELS.TEST",
         "found_phone": "+852 5555 0100",
     }
-    app = create_app(world.book, WebSettings(**{**given, **more}))
+    app = pages(world.book, WebSettings(**{**given, **more}))
     limiter.enabled = False  # one address tests everything here; the limits have a test of their own
     return Office(world, app)
 

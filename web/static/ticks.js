@@ -1,5 +1,7 @@
 // Reading codes off: a wedge scanner or a keyboard types a label or a volser, and its line is ticked.
 
+import { send } from "./server.js";
+
 const scan = document.querySelector("[data-scan]");
 const told = document.querySelector("[data-scanned]");
 
@@ -19,6 +21,31 @@ function tick(text) {
   box.checked = true;
   return before ? `${wanted} was read before.` : `${wanted} is read.`;
 }
+
+const photograph = document.querySelector("[data-photograph]");
+
+/** Ticks the lines that a photograph shows, and says what it shows besides. */
+function tickShown(shown) {
+  const rows = [...document.querySelectorAll("[data-codes]")];
+  for (const line of shown.lines) rows[line - 1].querySelector("input[value=read]").checked = true;
+  const open = rows.filter((row) => !row.querySelector("input:checked")).length;
+  const strange = shown.strange.map((name) => `${name} is NOT on this list`);
+  const said = [`${shown.lines.length} of ${rows.length} lines read in the photograph, ${open} still open`, ...shown.unsure, ...strange];
+  told.textContent = `${said.join(". ")}.`;
+}
+
+photograph?.addEventListener("change", async () => {
+  if (!photograph.files.length) return;
+  const form = new FormData();
+  form.set("photograph", photograph.files[0]);
+  told.textContent = "Reading the photograph ...";
+  try {
+    tickShown(await send(photograph.dataset.photograph, form));
+  } catch (problem) {
+    told.textContent = problem.message;
+  }
+  photograph.value = "";
+});
 
 scan?.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;

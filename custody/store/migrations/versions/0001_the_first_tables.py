@@ -206,6 +206,7 @@ def upgrade() -> None:
         sa.Column("prints", sa.Integer(), nullable=False),
         sa.Column("consignment", sa.String(), nullable=True),
         sa.Column("missing", sa.Boolean(), nullable=False),
+        sa.Column("sighted_at", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_medium_consignment", "medium", ["consignment"], unique=False)
@@ -225,6 +226,7 @@ def upgrade() -> None:
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("scheduled", Moment(), nullable=True),
+        sa.Column("matter", sa.String(), nullable=True),
         sa.Column("outcome", sa.String(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("message", sa.String(), nullable=True),
