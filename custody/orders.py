@@ -7,6 +7,7 @@ ledger are written here. A model refuses members that it does not know.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -30,6 +31,26 @@ def _like(annotated: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _name(value: str) -> str:
+    """Names stand in what people read before they sign: none may break a line, turn it, or name another."""
+    if any(unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" for c in value):
+        raise ValueError("a name has no line breaks and no invisible characters")
+    if re.search(r"\bP-[0-9]", value):
+        raise ValueError("a name does not hold a person's number")
+    return value
+
+
+_LOCAL = r"[a-z0-9](?:[a-z0-9._+'-]{0,62}[a-z0-9_+-])?"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def _address(value: str) -> str:
+    """No quoting and no encoded words (RFC 2047): what a mail header could read as something else."""
+    if not re.fullmatch(rf"{_LOCAL}@{_LABEL}(?:\.{_LABEL})*", value):
+        raise ValueError("this is not a mail address such as ann@example.org")
+    return value
+
+
 _BLANKS = StringConstraints(strip_whitespace=True, max_length=200)
 Origin = Annotated[str, _BLANKS, _like(facts.Origin)]
 Code = Annotated[str, _BLANKS, _like(facts.Code)]
@@ -40,12 +61,12 @@ IncidentId = Annotated[str, _BLANKS, _like(facts.IncidentId)]
 Hash = Annotated[str, _BLANKS, _like(facts.Hash)]
 Form = Annotated[str, _BLANKS, _like(facts.Form)]
 Volser = Annotated[str, _BLANKS, _like(facts.Volser)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_name)
+]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=2000)]
-_ADDRESS = r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
 Address = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=_ADDRESS),
+    str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254), AfterValidator(_address)
 ]
 
 

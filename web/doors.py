@@ -14,6 +14,7 @@ from flask_security import current_user
 from flask_security.utils import logout_user
 
 from custody.rules.people import require
+from web import signin
 from web.room import look, me
 
 PUBLIC: Final = "public"
@@ -96,7 +97,7 @@ def _guard() -> Any:
         abort(404)
     if rule == PUBLIC:
         return None
-    if not current_user.is_authenticated:
+    if not current_user.is_authenticated or signin.too_old():
         return _to_sign_in()
     with look() as view:
         if not view.active:

@@ -80,7 +80,7 @@ def by_hand() -> Any:
     form = filled("what", "form")
     volsers = request.form.get("volsers", "").upper().split()
     count = request.form.get("count", "").strip() or "1"
-    if not volsers and not count.isdecimal():
+    if not volsers and not (count.isdecimal() and len(count) < 6):
         raise Unreadable("Say how many, as a whole number.")
     many = [{"volser": v} for v in volsers] or [{}] * min(int(count), BY_HAND_MOST + 1)
     if not 1 <= len(many) <= BY_HAND_MOST:
@@ -110,7 +110,7 @@ def _print() -> Response:
     if stock is None:
         raise Unreadable("Choose the stock that lies in the printer.")
     start = request.form.get("start", "1")
-    if not start.isdecimal():
+    if not (start.isdecimal() and len(start) < 6):
         raise Unreadable("The first free label is a whole number, counted from 1.")
     names = request.form.getlist("items")
     reason = request.form.get("reason", "").strip() or None

@@ -10,11 +10,14 @@ A second factor has its place here: `SECURITY_TWO_FACTOR` and the columns that i
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
-from flask import Blueprint, Flask, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
+from flask_login import user_logged_in, user_logged_out
 from flask_security import RoleMixin, Security, UserDatastore, UserMixin
 from flask_security.forms import LoginForm
+from flask_security.proxies import _security
 from flask_security.utils import hash_password, login_user, logout_user
 
 from custody.errors import Unreadable
@@ -26,6 +29,8 @@ from web.room import book
 
 blueprint = Blueprint("signin", __name__)
 
+SIGNED_IN_FOR: Final = 7 * 24 * 3600
+"""Seconds after which a session ends however much it is used: a stolen cookie does not last for ever."""
 FAILED: Final = (
     "Signing in failed. Check address and password; after ten wrong ones, wait a quarter of an hour. "
     "If you have no password yet, use the link of your invitation."
@@ -79,12 +84,22 @@ class SignInForm(LoginForm):
 
     def validate(self, **more: Any) -> bool:
         """Whether this signs in."""
-        address, source = self.email.data or "", request.remote_addr or ""
-        if accounts.locked(book(), address, source) or not super().validate(**more):
+        address, source = _one_spelling(self.email.data or ""), request.remote_addr or ""
+        locked = accounts.locked(book(), address, source)
+        if not locked and super().validate(**more):
+            return True
+        if not locked:  # whoever goes on trying must not be able to keep the owner out
             accounts.note_wrong(book(), address, source)
-            self.form_errors = [FAILED]
-            return False
-        return True
+        self.form_errors = [FAILED]
+        return False
+
+
+def _one_spelling(address: str) -> str:
+    """The address as Flask-Security will look for it: full-width letters would else count by themselves."""
+    try:
+        return str(_security._mail_util.normalize(address)).lower()  # noqa: SLF001 - it has no other name
+    except ValueError:
+        return address.lower()
 
 
 def prepare(app: Flask) -> None:
@@ -105,9 +120,26 @@ def prepare(app: Flask) -> None:
     )
     security = Security(app, Accounts(book_of(app)), login_form=SignInForm)
     security.want_json(lambda _request: False)
+    user_logged_in.connect(_began, app)
+    user_logged_out.connect(_ended, app)
     views: dict[str, Any] = app.view_functions
     views["security.login"] = limiter.limit("30/minute", methods=["POST"])(views["security.login"])
     app.register_blueprint(blueprint)
+
+
+def _began(_app: Flask, **_: Any) -> None:
+    session["since"] = time.time()
+
+
+def _ended(app: Flask, user: User, **_: Any) -> None:
+    """Ends every session of this account: a cookie that was copied before must not outlive signing out."""
+    if isinstance(user, User):
+        accounts.end_sessions(book_of(app), user.person)
+
+
+def too_old() -> bool:
+    """Whether this session began so long ago that its holder shows again who they are."""
+    return time.time() - float(session.get("since", 0)) > SIGNED_IN_FOR
 
 
 def book_of(app: Flask) -> Book:
@@ -121,7 +153,7 @@ def book_of(app: Flask) -> Book:
 def begin(token: str) -> Any:
     """A one-time link. Opening it shows a form; only sending the form uses it up."""
     link = accounts.open_link(book(), token)
-    if request.method == "GET":
+    if request.method != "POST":
         account = accounts.find(book(), person=link.person)
         return render_template("begin.html", link=link, account=account)
     if link.purpose == "demo":

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from custody import orders
 from custody.acts import alarms, consignments, people, signing
 from custody.errors import Conflict, Forbidden, NotFound, Unreadable
-from custody.facts import Enrolled, Fact, Invited, Party, Seconded, SetUpClosed, Statement, Subject
+from custody.facts import Approved, Enrolled, Fact, Handed, Invited, Party, Seconded, SetUpClosed, Statement
 from custody.ledger.note import Checkpoint, Note
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
@@ -32,6 +32,7 @@ from custody.store.queries import View
 from custody.strict import base64text, read_time, unbase64
 from labels import identity
 from web.consignments import givers, takes
+from web.limits import limiter
 from web.room import book, filled, look, me, reply, show
 
 blueprint = Blueprint("signing", __name__)
@@ -176,6 +177,7 @@ def roles(person: str) -> str:
 
 
 @blueprint.post("/sign/prepare")
+@limiter.limit("120/minute")
 def prepare() -> Any:
     """The bytes that this form comes to."""
     maker = _MAKERS.get(request.form.get("what", ""))
@@ -188,10 +190,11 @@ def prepare() -> Any:
 
 
 @blueprint.post("/sign")
+@limiter.limit("120/minute")
 def sign() -> Any:
     """Takes one signature."""
     try:
-        order = Order.model_validate(request.get_json())
+        order = Order.model_validate_json(request.get_data())
     except ValidationError:
         raise Unreadable("This is not a signature. Load the page again, and sign again.") from None
     payload = unbase64(order.payload)
@@ -212,9 +215,7 @@ def _made() -> datetime | None:
 def _shown(view: View, payload: bytes) -> Prepared:
     """The names that go with a statement, as far as these eyes may know them."""
     statement = Statement.read(payload)
-    events = [statement.about.sha256] if _about_an_event(view, statement) else []
-    if isinstance(statement.fact, Seconded):
-        events.append(view.hand_off(statement.fact.hand_off).id)
+    events = _evidence(view, statement)
     found = {event: view.event(event) for event in events}
     evidence = {event: bytes_ for event, bytes_ in found.items() if bytes_ is not None}
     text = b" ".join((payload, *evidence.values())).decode("ascii")
@@ -229,8 +230,14 @@ def _shown(view: View, payload: bytes) -> Prepared:
     )
 
 
-def _about_an_event(view: View, statement: Statement) -> bool:
-    return statement.about != Subject("event", view.world.log.genesis)
+def _evidence(view: View, statement: Statement) -> list[str]:
+    """The events that help to read this one: of consignments that these eyes may see, and no others."""
+    match statement.fact:
+        case Approved() | Handed():
+            return [view.consignment(statement.fact.consignment).consignment.manifest]
+        case Seconded():
+            return [view.hand_off(statement.fact.hand_off).id]
+    return []
 
 
 def _things(view: View, text: str) -> dict[str, str]:
@@ -360,14 +367,14 @@ def _invite() -> Made:
         require(view.world, me(), "invite a person")
     accounts.check_free(book(), order.address)
     fact = people.invitation(book(), order)
-    session["invited"] = {"person": fact.person, "name": order.name, "address": order.address}
+    session["invited"] = {"contact": fact.contact, "name": order.name, "address": order.address}
     return fact, None
 
 
 def _open_account(fact: Invited) -> None:
     """The account of the person who was just invited. Lost with the session, it is made on their page."""
     invited = session.pop("invited", {})
-    if invited.get("person") == fact.person:
+    if invited.get("contact") == fact.contact:
         accounts.add(book(), fact.person, invited["name"], invited["address"])
 
 

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 from custody.acts.telling import tell
 from custody.errors import Conflict, Forbidden, Impossible
 from custody.facts import Acknowledged, Decided, Sighted
-from custody.rules.alarms import Alarm
+from custody.rules.alarms import ACKNOWLEDGED_FOR, Alarm
 from custody.rules.media import Medium
 from custody.rules.overdue import owed, watchers
 from custody.rules.people import require
@@ -35,7 +35,10 @@ def acknowledge(book: Book, by: str, name: str, *, how: str = "web") -> None:
             raise Forbidden("Only somebody who was told can acknowledge this alarm.")
         if alarm.ended_at is not None:
             raise Conflict("This alarm has ended already.")
+        known = alarm.acknowledgements
         rung = alarm.rung if alarm.repeat else max(alarm.rung - 1, 0)
+        if any(a.person == by and a.rung == rung and page.now - a.at < ACKNOWLEDGED_FOR / 2 for a in known):
+            raise Conflict("You have acknowledged this already: the repeats are spared you for an hour.")
         page.record(Acknowledged(by, name, rung))
 
 

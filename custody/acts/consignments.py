@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from custody import orders
 from custody.errors import Conflict
 from custody.facts import Approved, Handed, Packed, Party, Requested, Routed, Withdrawn
 from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
-from custody.rules.people import Organisation, require
+from custody.rules.people import Organisation, require, with_role
 from custody.rules.world import World
 from custody.store.book import Book
+
+AHEAD_MOST: Final = timedelta(days=92)
 
 
 def request(book: Book, by: str, order: orders.Request, *, how: str = "web") -> str:
@@ -19,6 +24,10 @@ def request(book: Book, by: str, order: orders.Request, *, how: str = "web") -> 
         carrier = page.world.get(Organisation, order.carrier)
         if order.pick_up_by <= page.now:
             raise Conflict("The pick-up time has passed already.")
+        if order.pick_up_by > page.now + AHEAD_MOST:
+            raise Conflict(f"A pick-up is at most {AHEAD_MOST.days} days ahead.")
+        if not any(p.organisation == carrier.id for p in with_role(page.world, "courier")):
+            raise Conflict(f"{carrier.id} has no courier: nobody could pick it up. Choose the carrier.")
         if carrier.until is not None and carrier.until <= order.pick_up_by:
             raise Conflict(f"The contract of {carrier.id} ends before the pick-up.")
         name = f"C-{page.world.next_number(Consignment)}"
@@ -38,6 +47,8 @@ def withdraw(book: Book, by: str, name: str, *, how: str = "web") -> None:
 
 def route(order: orders.SetRoute) -> Routed:
     """The route, with the default ladder, for a senior manager to sign."""
+    if order.origin_site == order.destination:
+        raise Conflict("A route leads from one site to another.")
     return Routed(order.route, order.origin_site, order.destination, order.transit, DEFAULT_LADDER)
 
 

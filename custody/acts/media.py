@@ -82,11 +82,12 @@ def take_in(
     Conflict: two cartridges may bear it, and only their own labels can tell. An inventory row whose volser
     the listing does not have is a Conflict naming its line.
     """
+    tapes = [c for c in library.cartridges if not c.cleaning]
+    _check_listed(inventory, {tape.volser for tape in tapes})  # before the writer's turn: it may be long
     with book.page(how) as page:
         require(page.world, by, "register media")
         require(page.world, by, "describe a data set")
         page.world.get(Site, site)
-        tapes = [c for c in library.cartridges if not c.cleaning]
         known = _known(page, site, [tape.volser for tape in tapes])
         fresh = [tape.volser for tape in tapes if tape.volser not in known]
         ids = _register(page, by, site, [New("medium", v, _form(v)) for v in fresh], draw)
@@ -150,11 +151,15 @@ def _form(volser: str) -> str | None:
     return f"LTO-{volser[-1]}" if len(volser) == 8 and volser[-2] == "L" and volser[-1].isdigit() else None
 
 
+def _check_listed(inventory: Sequence[Row], listed: set[str]) -> None:
+    for row in inventory:
+        if row.volser not in listed:
+            raise NotFound(f"Line {row.line}: {row.volser} is not in the library's listing.")
+
+
 def _describe(page: Page, by: str, inventory: Sequence[Row], found: dict[str, str]) -> None:
     sets: dict[str, list[Row]] = {}
     for row in inventory:
-        if row.volser not in found:
-            raise NotFound(f"Line {row.line}: {row.volser} is not in the library's listing.")
         sets.setdefault(row.dataset, []).append(row)
     for name, rows in sets.items():
         first = rows[0]

@@ -14,9 +14,10 @@ from datetime import timedelta
 from typing import Final, Literal
 
 import sqlalchemy as sa
+import structlog
 from sqlmodel import SQLModel
 
-from custody.errors import Undelivered
+from custody.errors import Undelivered, Untrusted
 from custody.facts import Attempted
 from custody.rules.alarms import Notice
 from custody.rules.notices import Channel, Message, words
@@ -34,6 +35,7 @@ UNTRIED: Final = timedelta(seconds=5)
 ROUND_MOST: Final = 0.6 * outbox.LEASE.total_seconds()
 """Seconds that one round may take: nothing is ever sent under a lease that has run out."""
 
+log = structlog.get_logger("custody.notices")
 _private = SQLModel.metadata.tables["private"]
 
 
@@ -56,7 +58,7 @@ def deliver(book: Book, channels: Mapping[str, Channel], site: str) -> Tally:
     try:
         while parcels and time.monotonic() - began < ROUND_MOST:
             parcel, *parcels = parcels
-            sent = _send(book, channels[parcel.channel], parcel, site)
+            sent = _try(book, channels[parcel.channel], parcel, site)
             # A crash here, after the relay's 250 and before the mark, sends this one message again.
             _mark(book, parcel, sent)
             accepted, failed = accepted + (sent.outcome == "accepted"), failed + (sent.outcome != "accepted")
@@ -76,6 +78,17 @@ class _Sent:
     silent: bool = False
     left: bool = True
     """Whether a message of this id may have left the house."""
+
+
+def _try(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
+    """`_send`, so that a mistake in the program that one parcel meets does not keep back all the others."""
+    try:
+        return _send(book, channel, parcel, site)
+    except Untrusted:
+        raise
+    except Exception as problem:
+        log.exception("a message broke", message=parcel.message, person=parcel.person)
+        return _Sent("deferred", f"the program broke: {problem!r}")
 
 
 def _send(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:

@@ -17,6 +17,7 @@ from custody.facts import (
     SiteOpened,
 )
 from custody.rules.people import Device, Organisation, Person, Site, check_roles, require
+from custody.rules.world import World
 from custody.store import accounts
 from custody.store.book import Book
 from custody.strict import json_bytes, record
@@ -37,7 +38,22 @@ def admit_organisation(book: Book, by: str, order: orders.AdmitOrganisation, *, 
         require(page.world, by, "admit an organisation")
         if order.until <= page.now:
             raise Conflict("The contract's end has passed.")
+        known = page.world.find(Organisation, order.organisation)
+        if known is not None and known.until is not None and order.until < known.until:
+            _check_no_senior(page.world, known)
         page.record(OrganisationAdmitted(by, order.organisation, order.until))
+
+
+def _check_no_senior(world: World, organisation: Organisation) -> None:
+    """Conflict where somebody whom alarms must reach would fall silent with the contract, told by nobody."""
+    for person in world.all(Person):
+        if person.organisation == organisation.id and (
+            person.holds("senior-manager") or person.holds("head")
+        ):
+            raise Conflict(
+                f"{person.id} of {organisation.id} is a senior manager or the head. Change their roles first:"
+                " that is signed, and everybody whom alarms reach is told."
+            )
 
 
 def invitation(book: Book, order: orders.Invite) -> Invited:

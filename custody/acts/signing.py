@@ -44,6 +44,7 @@ from custody.ledger.note import Checkpoint, Note
 from custody.rules import consignments
 from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.handoffs import HandOff
+from custody.rules.history import check_subject
 from custody.rules.overdue import watchers
 from custody.rules.people import Device, Person, check_roles, check_watch, require
 from custody.rules.world import World
@@ -51,6 +52,9 @@ from custody.store.book import Book, Page, Recorded, newest_note
 
 KEPT_FOR: Final = timedelta(hours=24)
 """For so long a statement may wait for its signatures."""
+
+DRAFTS_MOST: Final = 20
+"""Hand-offs of one taker that may wait for their givers."""
 
 _draft = SQLModel.metadata.tables["draft"]
 
@@ -98,6 +102,7 @@ def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how
         mine = Signature(key, one_spelling(signature))
         if not public_key(spki).verifies(mine.der, pae(payload)):
             raise Forged("The signature does not hold. Load the page again, and sign again.")
+        check_subject(page.world, read)
         _permit(page, read.fact, by)
         if read.fact.signed is Signed.PERSON:
             recorded = page.admit(Envelope(payload, (mine,)))
@@ -206,7 +211,7 @@ def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> O
         giver = page.world.get(Device, fact.giver.key)
         waits_for = giver.person
     event = event_id(payload)
-    page.connection.execute(sa.delete(_draft).where(_draft.c.id == event))
+    _make_room(page, fact, by, event)
     page.connection.execute(
         sa.insert(_draft).values(
             id=event,
@@ -220,6 +225,20 @@ def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> O
         )
     )
     return Outcome(event, None, waits_for)
+
+
+def _make_room(page: Page, fact: Fact, by: str, event: str) -> None:
+    """What waited too long has gone, and newer drafts take the place of one's older: nobody piles them up.
+
+    A person enrols one device at a time, and of the hand-offs that they take DRAFTS_MOST may wait.
+    """
+    mine = sa.and_(_draft.c.by == by, _draft.c.kind == fact.kind)
+    older = sa.select(_draft.c.id).where(mine).order_by(_draft.c.at.desc())
+    kept = 0 if isinstance(fact, Enrolled) else DRAFTS_MOST - 1
+    gone = [event, *page.connection.scalars(older).all()[kept:]]
+    page.connection.execute(
+        sa.delete(_draft).where(sa.or_(_draft.c.id.in_(gone), _draft.c.at < page.now - KEPT_FOR))
+    )
 
 
 # ------------------------------------------------------------------------------------------- the policy
@@ -249,7 +268,10 @@ def _enrol(world: World, fact: Enrolled, by: str, _: Page) -> None:
 def _hand(world: World, fact: Handed, by: str, _: Page) -> None:
     consignment = world.get(Consignment, fact.consignment)
     if by != consignment.holder:  # whose contract has ended may still hand over what they hold
-        require(world, by, "hand over")
+        person = require(world, by, "hand over")
+        sites = (consignment.from_site, consignment.to_site)
+        if person.organisation != consignment.carrier and not any(person.at(site) for site in sites):
+            raise NotFound(f"There is no consignment {consignment.id} here.")
     if not consignment.open:
         raise Conflict(f"{consignment.id} is not on its way.")
     if fact.previous != consignment.head:

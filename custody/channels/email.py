@@ -54,10 +54,14 @@ class Email:
     def send(self, message: Message) -> str:
         """The relay's words after its 250, or Undelivered."""
         try:
+            mail = self._mail(message)
+        except Exception as problem:  # the email package raises anything at all for a header it cannot read
+            raise Undelivered(f"no mail can be made of this: {problem!r}", permanent=True) from problem
+        try:
             if self._line is None:
                 self._line = self._connect()
             with _cut_after(self._line, self._relay.timeout):
-                return self._hand_over(self._line, message.to, self._mail(message))
+                return self._hand_over(self._line, message.to, mail)
         except smtplib.SMTPResponseException as problem:
             self.close()
             raise self._undelivered(problem.smtp_code, problem.smtp_error) from problem
@@ -71,6 +75,14 @@ class Email:
             self.close()
             reason = str(problem) or type(problem).__name__
             raise Undelivered(f"no answer from the relay: {reason}", silent=True) from problem
+
+    def probe(self) -> str:
+        """Connects, encrypts and signs in as for a message, and sends none. OSError or SMTPException."""
+        line = self._connect()
+        try:
+            return f"{self._relay.host}:{self._relay.port} answers {line.noop()[0]}, {self._relay.tls}"
+        finally:
+            line.close()
 
     def close(self) -> None:
         """Hangs up. What the relay has accepted, it has accepted."""

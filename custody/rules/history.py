@@ -13,7 +13,7 @@ from typing import Final
 
 from custody import facts
 from custody.errors import Backwards, Forged, Impossible, NotFound
-from custody.facts import KINDS, Fact, Signed, Subject
+from custody.facts import KINDS, Fact, Signed, Statement, Subject
 from custody.ledger.envelope import Envelope, pae
 from custody.ledger.keys import public_key
 from custody.rules import alarms, cases, consignments, handoffs, incidents, media, people
@@ -100,10 +100,7 @@ def _belongs(world: World, event: Event) -> None:
     statement, fact = event.statement, event.fact
     if statement.origin != log.id:
         raise Impossible(f"This statement is for the log {statement.origin}, not for {log.id}.")
-    if statement.about.name != "event":
-        raise Impossible("Only the genesis is about the log itself.")
-    if not isinstance(fact, _ABOUT_AN_EVENT) and statement.about != Subject("event", log.genesis):
-        raise Impossible("This statement is about another log's genesis.")
+    check_subject(world, statement)
     by_server = event.signers == (log.server_key,)
     wanted = {Signed.SERVER: by_server, Signed.PERSON: len(event.signers) == 1 and not by_server}
     if not wanted.get(fact.signed, len(set(event.signers)) == 2 and log.server_key not in event.signers):
@@ -114,6 +111,16 @@ def _belongs(world: World, event: Event) -> None:
         check_seen(world, event, statement.seen)
     if hasattr(fact, "by"):
         world.get(Person, fact.by)
+
+
+def check_subject(world: World, statement: Statement) -> None:
+    """Impossible where the statement is about something that its kind is not about."""
+    if statement.about.name != "event":
+        raise Impossible("Only the genesis is about the log itself.")
+    if not isinstance(statement.fact, _ABOUT_AN_EVENT) and statement.about != Subject(
+        "event", world.log.genesis
+    ):
+        raise Impossible("This statement is about another log's genesis.")
 
 
 def _pass_time(world: World, event: Event) -> None:

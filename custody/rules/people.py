@@ -273,7 +273,7 @@ def site_opened(world: World, event: Event) -> None:
 
 
 def organisation_admitted(world: World, event: Event) -> None:
-    """An organisation's contract; admitted again, the later end counts. The home one has none."""
+    """An organisation's contract; admitted again, the newer end counts. The home one has none."""
     fact: OrganisationAdmitted = event.fact
     if fact.organisation == world.log.organisation:
         raise Impossible("The home organisation has no contract that could end.")

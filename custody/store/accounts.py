@@ -97,6 +97,13 @@ def rehash(book: Book, person: str, digest: str) -> None:
         connection.execute(sa.update(_account).where(_account.c.person == person).values(password=digest))
 
 
+def end_sessions(book: Book, person: str) -> None:
+    """Nobody is signed in to this account any more."""
+    with book.writing() as connection:
+        change = sa.update(_account).where(_account.c.person == person).values(session=_draw(book))
+        connection.execute(change)
+
+
 # ------------------------------------------------------------------------------------------------- links
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,7 @@ class Office:
         with client.session_transaction() as session:
             session["_user_id"] = account.session
             session["_fresh"] = True
+            session["since"] = time.time()
         return client
 
     def token(self, client: FlaskClient, address: str = "/devices") -> str:
