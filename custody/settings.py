@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:8080", description="address and port that `custody serve` listens on")
     tls_certificate: Path | None = Field(None, description="certificate chain for `custody serve` (PEM)")
     tls_key: Path | None = Field(None, description="its private key (PEM)")
+    proxies: int = Field(
+        0, ge=0, le=5, description="proxies in front that say in X-Forwarded-For from where a request comes"
+    )
     threads: int = Field(16, ge=2, le=64, description="requests that are served at once")
     smtp_host: str = Field("", description="mail relay; without one no alert can leave")
     smtp_port: int = Field(587, ge=1, le=65535, description="its port")

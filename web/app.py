@@ -14,6 +14,7 @@ from datetime import timedelta
 from flask import Blueprint, Flask, request
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from custody.store.book import Book
 from web import (
@@ -67,6 +68,9 @@ def create_app(book: Book, settings: WebSettings, beside: Sequence[Blueprint] = 
         WTF_CSRF_SSL_STRICT=settings.secure_cookies,
     )
     app.extensions["custody"] = Room(book, settings)
+    if settings.proxies:  # else all strangers are one, and lock out everybody together
+        proxied = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)
+        app.wsgi_app = proxied  # type: ignore[method-assign]  # as Flask's documentation does it
     answers.prepare(app)
     doors.hang(app)
     app.before_request(_allow_photographs)

@@ -32,7 +32,8 @@ class WebSettings:
     """What the pages run with.
 
     `base_url` is where people sign in, without a slash at its end; `label_host` stands on printed labels,
-    empty where none can be printed yet; `found_phone` is whom a finder calls. `inbox` gives a demo's letters,
+    empty where none can be printed yet; `found_phone` is whom a finder calls. `proxies` is how many of ours
+    stand in front and say truly where a request comes from. `inbox` gives a demo's letters,
     newest first. `incident_pdf` makes the report of an incident, by its number.
     """
 
@@ -41,6 +42,7 @@ class WebSettings:
     secure_cookies: bool
     label_host: str
     found_phone: str
+    proxies: int = 0
     inbox: Callable[[], Sequence[Letter]] | None = None
     incident_pdf: Callable[[Book, str], bytes] | None = None
 

@@ -24,7 +24,7 @@ from custody.errors import Unreadable
 from custody.store import accounts
 from custody.store.accounts import Account
 from custody.store.book import Book
-from web.limits import limiter
+from web.limits import limiter, source
 from web.room import book
 
 blueprint = Blueprint("signin", __name__)
@@ -84,12 +84,12 @@ class SignInForm(LoginForm):
 
     def validate(self, **more: Any) -> bool:
         """Whether this signs in."""
-        address, source = _one_spelling(self.email.data or ""), request.remote_addr or ""
-        locked = accounts.locked(book(), address, source)
+        address, here = _one_spelling(self.email.data or ""), source()
+        locked = accounts.locked(book(), address, here)
         if not locked and super().validate(**more):
             return True
         if not locked:  # whoever goes on trying must not be able to keep the owner out
-            accounts.note_wrong(book(), address, source)
+            accounts.note_wrong(book(), address, here)
         self.form_errors = [FAILED]
         return False
 

@@ -21,7 +21,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from custody.acts import documents
-from custody.cli import parts
+from custody.cli import parts, worker
 from custody.monitor import Monitor
 from custody.settings import Settings
 from custody.store import accounts
@@ -70,6 +70,8 @@ def serve(folder: Path, without_monitor: bool) -> None:
     """Serve the pages, and keep a monitor running beside them."""
     settings = Settings()
     host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.UsageError("CUSTODY_LISTEN is an address and a port, such as 127.0.0.1:8080.")
     check_listening(host, int(port), encrypted=settings.tls_certificate is not None)
     book = parts.open_book(folder)
     if book.is_demo:
@@ -110,6 +112,7 @@ def web_settings(settings: Settings, folder: Path) -> WebSettings:
         secure_cookies=settings.base_url.startswith("https://"),
         label_host=settings.label_host,
         found_phone=settings.found_phone,
+        proxies=settings.proxies,
         incident_pdf=_incident_pdf,
     )
 
@@ -154,10 +157,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without t
 
     def load_config(self) -> None:
         """Gunicorn asks for its configuration."""
+        worker.Worker.proxies = self._settings.proxies
         chosen = {
             "bind": self._settings.listen,
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": worker.Worker,
             "threads": self._settings.threads,
             "certfile": str(self._settings.tls_certificate) if self._settings.tls_certificate else None,
             "keyfile": str(self._settings.tls_key) if self._settings.tls_key else None,
