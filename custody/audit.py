@@ -22,21 +22,25 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from custody.errors import Backwards, Forged, Refusal, Unreadable
-from custody.facts import Genesis, NewerKind, Received, Statement
+from custody.facts import Climbed, Genesis, NewerKind, Received, Statement
 from custody.ledger.bundle import ENTRIES_MOST, NotAZip, read_folder
 from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Note, Opened, Policy
 from custody.ledger.tiles import WIDTH, hash_tiles, paths, read_entry_bundle
+from custody.rules import overdue
+from custody.rules.alarms import Alarm, Notice
+from custody.rules.consignments import Consignment
 from custody.rules.handoffs import HandOff
 from custody.rules.history import check_signatures, evolve
 from custody.rules.people import RELAXATIONS, Device
@@ -55,13 +59,18 @@ STEPS: Final = {
 }
 
 
+LATE: Final = timedelta(minutes=5)
+"""After so long the report says that a rung was recorded late: a monitor goes round every second."""
+
+
 @dataclass
 class Report:
     """What the auditor found.
 
     `sound` is the verdict; where it is False, `failed` is the step, `why` the sentence and `entry` the
     first bad entry, if it is about one; `newer` that this program is too old to judge it. The first
-    `judged` entries hold, whole transactions of them, and `world` is what they tell.
+    `judged` entries hold, whole transactions of them, and `world` is what they tell. `untold` are lines about
+    alarms that told late, or others than the ladder names: no tampering, and what a server's owner could do.
     """
 
     policy: str = ""
@@ -78,6 +87,7 @@ class Report:
     why: str = ""
     newer: bool = False
     judged: int = 0
+    untold: list[str] = field(default_factory=list)
     world: World = field(default_factory=World)
 
     @property
@@ -294,6 +304,9 @@ class History:
     def _take(self, index: int, name: str, statement: Statement, envelope: Envelope, at: datetime) -> None:
         world = self._report.world
         signers = tuple(signature.key for signature in envelope.signatures)
+        world.moment = at
+        if isinstance(statement.fact, Climbed):
+            self._report.untold += _untold(world, statement.fact, at)
         try:
             check_signatures(world, statement.fact, envelope)
             evolve(world, Event(index, name, statement, signers, at))
@@ -304,6 +317,36 @@ class History:
         except Refusal as problem:
             raise _Failed(5, str(problem), index) from None
         self._report.first, self._report.last = self._report.first or at, at
+
+
+def _untold(world: World, fact: Climbed, at: datetime) -> Iterator[str]:
+    """Where a rung was recorded late, or told others than those whom the ladder names at that moment."""
+    where = f"{fact.alarm} ({fact.consignment}) rung {fact.rung}.{fact.repeat}"
+    if at - fact.scheduled > LATE:
+        yield f"late      {where} was due {time_text(fact.scheduled)} and recorded {time_text(at)}"
+    alarm = world.find(Alarm, fact.alarm)
+    consignment = world.find(Consignment, fact.consignment)
+    if alarm is None or consignment is None or fact.rung != alarm.rung:
+        return  # a ledger that says so is not sound, and judged as such
+    wanted = {each.person for each in overdue.told(world, alarm, consignment, at)}
+    left_out = sorted(wanted - {each.person for each in fact.told})
+    if left_out:
+        yield f"untold    {where}: {', '.join(left_out)} were to be told, and were not"
+
+
+def _unclimbed(report: Report) -> Iterator[str]:
+    """What was owed by the time of the last entry, and what no relay has accepted."""
+    if report.last is None:
+        return
+    for alarm in report.world.all(Alarm):
+        if alarm.next_at is not None and report.last - alarm.next_at > LATE:
+            where = f"{alarm.id} ({alarm.consignment}) rung {alarm.rung}"
+            yield f"untold    {where} was due {time_text(alarm.next_at)}; the ledger goes on, and has it not"
+    notices = report.world.all(Notice)
+    unsent = [n.scheduled for n in notices if n.accepted_at is None and report.last - n.scheduled > LATE]
+    if unsent:
+        oldest = time_text(min(unsent))
+        yield f"unsent    {len(unsent):,} notices were accepted by no relay, the oldest of {oldest}"
 
 
 # ------------------------------------------------------------------------------------------- the report
@@ -319,7 +362,7 @@ def text(report: Report) -> str:
     if report.first is not None and report.last is not None:
         lines.append(f"time      {time_text(report.first)} to {time_text(report.last)}")
     lines += [f"step {step}    {_step(report, step)}" for step in STEPS]
-    lines += [*_weaknesses(report), *_disputes(report)]
+    lines += [*_weaknesses(report), *_disputes(report), *report.untold, *_unclimbed(report)]
     if report.sound:
         lines += _reach(report)
     return "\n".join([*lines, verdict(report)])
@@ -337,13 +380,10 @@ def verdict(report: Report) -> str:
 
 
 def _given(report: Report) -> str:
-    return (
-        ", as given"
-        if report.genesis_given and report.genesis
-        else ""
-        if report.genesis_given
-        else ", not compared"
-    )
+    if not report.genesis_given:
+        return ", not compared"
+    other = report.failed == 5 and not report.judged
+    return ", as given" if report.genesis and not other else ""
 
 
 def _step(report: Report, step: int) -> str:
@@ -391,6 +431,14 @@ def _disputes(report: Report) -> Iterator[str]:
             yield f"{hand_off.status:9} {hand_off.consignment} {time_text(hand_off.at)}: {why}"
 
 
+def _check_pin(pin: bytes, path: Path) -> None:
+    """Unreadable where what was given as a pin is no checkpoint: a slip of the hand is no tampering."""
+    try:
+        Checkpoint.read(Note.read(pin).text)
+    except Unreadable as problem:
+        raise Unreadable(f"{path} is not a checkpoint, and so no pin: {problem}") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. 0: sound. 1: anything wrong with the evidence. 2: not a zip, or no policy."""
     parser = argparse.ArgumentParser("custody.audit", description="Judges a whole ledger from its bundle.")
@@ -399,9 +447,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--genesis", help="hash of the first event, as given on paper")
     parser.add_argument("--pin", type=Path, action="append", default=[], help="an older checkpoint")
     chosen = parser.parse_args(arguments)
+    if chosen.genesis is not None and not re.fullmatch(r"[0-9a-f]{64}", chosen.genesis):
+        print(
+            "The genesis is given as a hash of 64 digits, 0-9 and a-f, as `custody init` printed it.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         policy = chosen.policy.read_bytes()
         pins = [pin.read_bytes() for pin in chosen.pin]
+        for pin, path in zip(pins, chosen.pin, strict=True):
+            _check_pin(pin, path)
         if chosen.bundle.is_dir():
             report = verify(chosen.bundle, policy, genesis=chosen.genesis, pins=pins)
         else:

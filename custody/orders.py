@@ -87,6 +87,7 @@ class Founder(Contact):
     """The first administrator, and the log's name for ever."""
 
     origin: Origin
+    organisation: Code
 
 
 class OpenSite(Order):

@@ -10,16 +10,16 @@ from flask import Blueprint, Response, flash, redirect, request, url_for
 from custody import orders
 from custody.acts import media
 from custody.acts.media import TakenIn
-from custody.errors import Conflict, Unreadable
+from custody.errors import Unreadable
 from custody.readers import inventory, mtx
-from custody.rules.media import Medium, check_reprint
+from custody.rules.media import check_reprint
+from custody.writers.labelling import labels_for
 from labels import identity
-from labels.sheet import STOCKS, Label, Spine, Stock, sheet
+from labels.sheet import STOCKS, sheet
 from web.room import book, filled, look, me, page, settings, show
 
 blueprint = Blueprint("media", __name__)
 
-LETTER: Final = {"medium": "M", "case": "C", "seal": "S"}
 BY_HAND_MOST: Final = 100
 SLOTS_TOLD: Final = 40
 
@@ -119,20 +119,13 @@ def _print() -> Response:
         check_reprint(view.world, names, reason)
     if not things:
         raise Unreadable("Tick what shall be printed.")
-    pdf = sheet([_label(thing, stock) for thing in things], stock, start=int(start))
+    labels = labels_for(things, stock, settings().label_host, settings().found_phone)
+    if not labels:
+        raise Unreadable("None of these has a volser: there is nothing to print on a spine.")
+    pdf = sheet(labels, stock, start=int(start))
     media.labelled(book(), me(), names, stock.name.lower(), reason=reason)
     headers = {"Content-Disposition": "attachment; filename=labels.pdf"}
     return Response(pdf, mimetype="application/pdf", headers=headers)
-
-
-def _label(thing: Medium, stock: Stock) -> Label | Spine:
-    if stock.kind == "code39":
-        return Spine(thing.volser or thing.id)
-    if not settings().label_host:
-        raise Conflict("No host for labels is set (CUSTODY_LABEL_HOST): it is for ever, so choose it first.")
-    phone = settings().found_phone if thing.what == "case" else ""
-    lines = tuple(line for line in (thing.volser, thing.form, thing.site, phone) if line)
-    return Label(thing.id, identity.url(settings().label_host, LETTER[thing.what], thing.id), lines)
 
 
 def _upload(field: str, what: str) -> bytes:

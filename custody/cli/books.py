@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
+from zoneinfo import available_timezones
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -58,9 +59,17 @@ SEATS: Final = (
 @click.option("--name", prompt="Your name", help="The first administrator's name.")
 @click.option("--address", prompt="Your e-mail address", help="The first administrator's address.")
 @click.option("--small", is_flag=True, help="Set up five people and two sites for a company of twenty.")
+@click.option("--zone", default="UTC", show_default=True, help="With --small, the sites' time zone.")
 @click.option("--seat", "seats", multiple=True, metavar="'Name <address>'", help="With --small, five times.")
 def init(
-    folder: Path, origin: str, organisation: str, name: str, address: str, small: bool, seats: tuple[str, ...]
+    folder: Path,
+    origin: str,
+    organisation: str,
+    name: str,
+    address: str,
+    small: bool,
+    zone: str,
+    seats: tuple[str, ...],
 ) -> None:
     """Make a new book.
 
@@ -70,12 +79,15 @@ def init(
     settings = Settings()
     if origin.endswith(".invalid"):
         raise click.UsageError("A name that ends in .invalid is for demos: custody demo.")
-    order = orders.read(orders.Founder, {"origin": origin, "name": name, "address": address})
+    form = {"origin": origin, "name": name, "address": address, "organisation": organisation}
+    order = orders.read(orders.Founder, form)
+    if zone not in available_timezones():
+        raise click.UsageError(f"{zone} is not a time zone, such as Asia/Hong_Kong.")
     named = _named(seats) if small else []
     founder = parts.new_key()
     founding = home.Founding(
         origin=order.origin,
-        organisation=organisation,
+        organisation=order.organisation,
         contact=order.address,
         log_key=LogKey(order.origin, Ed25519PrivateKey.generate()),
         server_key=parts.new_key(),
@@ -88,7 +100,7 @@ def init(
     click.echo(f"Print this hash and give it to your auditor by another way than the bundle:\n  {genesis}\n")
     links = [(order.name, link(book, settings.base_url, "P-1", founder.pkcs8()))]
     if small:
-        links += _small(book, settings, founder, named)
+        links += _small(book, settings, founder, named, zone)
     for who, address_ in links:
         click.echo(f"One-time link for {who}, good for three days:\n  {address_}\n")
     click.echo("Whoever has a link is that person until it is used. Hand each over yourself.")
@@ -114,12 +126,12 @@ def _named(seats: tuple[str, ...]) -> list[tuple[Seat, str, str]]:
 
 
 def _small(
-    book: Book, settings: Settings, founder: SigningKey, named: list[tuple[Seat, str, str]]
+    book: Book, settings: Settings, founder: SigningKey, named: list[tuple[Seat, str, str]], zone: str
 ) -> list[tuple[str, str]]:
     """Two sites, the deputy's organisation for five years, and the five people; a link for each."""
     now = book.clock()
     for site in ("OFFICE", "STORE"):
-        people.open_site(book, "P-1", orders.OpenSite(site=site, zone="UTC"), how="console")
+        people.open_site(book, "P-1", orders.OpenSite(site=site, zone=zone), how="console")
     contract = orders.AdmitOrganisation(organisation="DEPUTY", until=_years(now, 5))
     people.admit_organisation(book, "P-1", contract, how="console")
     links = []
@@ -152,11 +164,14 @@ def _years(now: datetime, years: int) -> datetime:
 def export(folder: Path, target: Path, tiles: bool) -> None:
     """Write the whole ledger to TARGET: bundle.zip, or with --tiles a folder."""
     book = parts.open_book(folder)
-    if tiles:
-        exports.export_tiles(book, target)
-    else:
-        exports.export_bundle(book, target)
-    click.echo(f"Wrote {target}. Judge it elsewhere: python -m custody.audit {target} --policy policy")
+    try:
+        (exports.export_tiles if tiles else exports.export_bundle)(book, target)
+    except OSError as problem:
+        raise click.ClickException(f"{target} cannot be written: {problem.strerror}.") from None
+    click.echo(
+        f"Wrote {target}. Judge it elsewhere: python -m custody.audit {target} --policy policy\n"
+        f"The policy is {folder / 'policy'}: an auditor keeps a copy, received by another way."
+    )
 
 
 @click.command("import")

@@ -27,7 +27,7 @@ from custody import audit as auditor
 from custody.acts import documents
 from custody.channels.email import Relay
 from custody.cli.serving import check_listening, pages
-from custody.cli.story import CAST, Clock, Story
+from custody.cli.story import CAST, FOUND_PHONE, LABEL_HOST, Clock, Story
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts
 from web.app import Letter, WebSettings
@@ -142,8 +142,8 @@ def _serve(out: Path, story: Story, inbox: Inbox, port: int) -> None:
         secret_key=secrets.token_hex(32),
         base_url=story.base_url,
         secure_cookies=False,
-        label_host="CUSTODY.INVALID",
-        found_phone="+852 0000 0000",
+        label_host=LABEL_HOST,
+        found_phone=FOUND_PHONE,
         inbox=inbox.newest_first,
         incident_pdf=lambda book, name: documents.incident_pdf(book, name, story.name_of),
     )

@@ -57,6 +57,8 @@ def main() -> NoReturn:
         import click  # noqa: PLC0415 - absent where only the auditor is installed
     except ModuleNotFoundError:
         sys.exit(f"{NEEDS_SERVER}")
+    from pydantic import ValidationError  # noqa: PLC0415
+
     from custody.errors import Refusal, Untrusted  # noqa: PLC0415
 
     class Commands(click.Group):
@@ -84,5 +86,12 @@ def main() -> NoReturn:
         sys.exit(1)
     except Untrusted as problem:
         click.echo(str(problem), err=True)
+        sys.exit(2)
+    except ValidationError as problem:
+        if problem.title != "Settings":
+            raise
+        for error in problem.errors():
+            name = "_".join(str(part) for part in error["loc"]).upper()
+            click.echo(f"CUSTODY_{name}: {error['msg']} (it is {error['input']!r}).", err=True)
         sys.exit(2)
     sys.exit(0)

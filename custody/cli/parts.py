@@ -52,11 +52,16 @@ def draw_identity() -> str:
 
 def channels(settings: Settings, now: Callable[[], datetime]) -> dict[str, Channel]:
     """The ways to reach people that these settings give."""
+    return {"email": Email(relay(settings), now)}
+
+
+def relay(settings: Settings) -> Relay:
+    """The mail relay of these settings; UsageError where they name none."""
     if not settings.smtp_host or not settings.mail_from:
         raise click.UsageError(
             "No alert can leave without a mail relay: set CUSTODY_SMTP_HOST and CUSTODY_MAIL_FROM."
         )
-    relay = Relay(
+    return Relay(
         host=settings.smtp_host,
         port=settings.smtp_port,
         sender=settings.mail_from,
@@ -65,7 +70,6 @@ def channels(settings: Settings, now: Callable[[], datetime]) -> dict[str, Chann
         password=settings.smtp_password,
         ca_file=settings.smtp_ca or None,
     )
-    return {"email": Email(relay, now)}
 
 
 def heartbeat(settings: Settings) -> Callable[[], None] | None:

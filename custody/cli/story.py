@@ -25,7 +25,6 @@ from custody import orders
 from custody.acts import alarms, consignments, documents, media, people, signing
 from custody.channels.email import Email, Relay
 from custody.cli import parts
-from custody.cli.tools import LETTERS, printed
 from custody.facts import Enrolled, Fact, Party, SetUpClosed
 from custody.ledger.envelope import pae
 from custody.ledger.keys import SigningKey
@@ -38,11 +37,13 @@ from custody.rules.incidents import incident_of
 from custody.rules.media import Medium
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts, export, home
+from custody.writers.labelling import LETTERS, labels_for
 from labels import identity
 from labels.sheet import STOCKS, sheet
 from scanner_app import decode
 
 LABEL_HOST: Final = "CUSTODY.INVALID"
+FOUND_PHONE: Final = "+852 0000 0000"
 SITE: Final = "Asia/Hong_Kong"
 
 LISTING: Final = """\
@@ -203,7 +204,7 @@ class Story:
         names = (*self.tapes, *self.spare)
         with self.book.world() as world:
             things = [world.get(Medium, name) for name in names]
-        pdf = sheet(printed(things, "L7160", LABEL_HOST), STOCKS["L7160"])
+        pdf = sheet(labels_for(things, STOCKS["L7160"], LABEL_HOST, FOUND_PHONE), STOCKS["L7160"])
         media.labelled(self.book, "P-1", names, "L7160", how="demo")
         (self.folder / "labels.pdf").write_bytes(pdf)
         read = {code.text for page in pages(pdf) for code in decode.read(page, want=None).codes}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import smtplib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 import sqlalchemy as sa
@@ -17,18 +19,24 @@ from sqlmodel import SQLModel
 
 from custody import audit as auditor
 from custody.acts import media
+from custody.channels.email import Email
 from custody.cli import parts
 from custody.errors import Refusal, Unreadable, Untrusted
 from custody.rules.media import Medium
+from custody.rules.people import Site
 from custody.settings import Settings
+from custody.store import queries
+from custody.store.book import Book
+from custody.writers.labelling import labels_for
 from labels import identity
-from labels.sheet import STOCKS, Label, Spine, calibration, sheet
+from labels.sheet import STOCKS, calibration, sheet
 from scanner_app import decode
 
 _medium = SQLModel.metadata.tables["medium"]
-LETTERS = {"medium": "M", "case": "C", "seal": "S"}
 ROOM_WANTED = 1 << 30
 """Free bytes below which `doctor` complains."""
+SILENT_MOST = 90
+"""Seconds without a sign of the monitor from which on `doctor` complains; it goes round every second."""
 
 
 @click.command()
@@ -61,9 +69,17 @@ def scan(files: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--site", help="Only what belongs to this site.")
 @click.option("--start", default=1, show_default=True, help="The first free label of the first sheet.")
 @click.option("--as", "by", default="P-1", show_default=True, help="The person who prints.")
+@click.option("--again", metavar="REASON", help="Print what was printed before, too, for this reason.")
 @click.option("--calibrate", is_flag=True, help="A page of outlines and rulers in place of labels.")
 def labels(
-    folder: Path, stock: str, out: Path, site: str | None, start: int, by: str, calibrate: bool
+    folder: Path,
+    stock: str,
+    out: Path,
+    site: str | None,
+    start: int,
+    by: str,
+    again: str | None,
+    calibrate: bool,
 ) -> None:
     """Print labels for what has none yet. Each is read back before the file is written."""
     if calibrate:
@@ -71,38 +87,51 @@ def labels(
         click.echo(f"Wrote {out}. Print it at 100 %, and measure.")
         return
     book = parts.open_book(folder)
-    with book.read() as connection:
-        query = sa.select(_medium).where(_medium.c.prints == 0).order_by(_medium.c.volser, _medium.c.id)
-        rows = connection.execute(query.where(_medium.c.site == site) if site else query).all()
-    things = [Medium(r.id, r.what, r.site, r.volser, r.form) for r in rows]
-    if stock == "lto-spine":
-        things = [thing for thing in things if thing.volser]
+    things = _to_print(book, site, spines=stock == "lto-spine", again=again is not None)
     if not things:
-        click.echo("Everything has its label already.")
+        click.echo("Nothing here waits for its first label. To print again: --again 'the old one is torn'.")
         return
-    pdf = sheet(printed(things, stock, Settings().label_host), STOCKS[stock], start=start)
-    for first in range(0, len(things), 1000):
-        media.labelled(book, by, [t.id for t in things[first : first + 1000]], stock, how="console")
-    out.write_bytes(pdf)
+    settings = Settings()
+    pdf = sheet(
+        labels_for(things, STOCKS[stock], settings.label_host, settings.found_phone),
+        STOCKS[stock],
+        start=start,
+    )
+    with written(out) as file:  # recorded between the writing and the naming: no label without its fact
+        file.write(pdf)
+        for first in range(0, len(things), 1000):
+            names = [t.id for t in things[first : first + 1000]]
+            media.labelled(book, by, names, stock, reason=again, how="console")
     click.echo(
         f"Wrote {out}: {len(things)} labels, each read back. Print it at 100 %, not fitted to the page."
     )
 
 
-def printed(things: list[Medium], stock: str, host: str) -> list[Label] | list[Spine]:
-    """What stands on the label of each thing on this stock."""
-    if stock == "lto-spine":
-        return [Spine(t.volser) for t in things if t.volser]
-    if not host:
-        raise click.UsageError(
-            "Set CUSTODY_LABEL_HOST before the first print: a neutral name that you will keep for ever."
-        )
-    return [
-        Label(
-            t.id, identity.url(host, LETTERS[t.what], t.id), tuple(x for x in (t.volser, t.form, t.site) if x)
-        )
-        for t in things
-    ]
+def _to_print(book: Book, site: str | None, *, spines: bool, again: bool) -> list[Medium]:
+    query = sa.select(_medium).order_by(_medium.c.volser, _medium.c.id)
+    if not again:
+        query = query.where(_medium.c.prints == 0)
+    if spines:
+        query = query.where(_medium.c.volser.is_not(None))
+    with book.world() as world:
+        if site is not None:
+            query = query.where(_medium.c.site == world.get(Site, site).id)
+    with book.read() as connection:
+        return [Medium(r.id, r.what, r.site, r.volser, r.form) for r in connection.execute(query)]
+
+
+@contextlib.contextmanager
+def written(target: Path) -> Iterator[BinaryIO]:
+    """A file that has its name only when all went well; a sentence where it cannot be written."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(target)
+    except OSError as problem:
+        raise click.ClickException(f"{target} cannot be written: {problem.strerror}.") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @click.command("audit", context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -136,6 +165,7 @@ def _checks(folder: Path, settings: Settings) -> Iterator[tuple[str, Callable[[]
     yield "disk", lambda: _disk(folder)
     yield "libzbar", _libzbar
     yield "mail", lambda: _mail(settings)
+    yield "monitor", lambda: _monitor(folder)
     yield "labels", lambda: _label_host(settings)
 
 
@@ -160,9 +190,19 @@ def _libzbar() -> str:
 
 
 def _mail(settings: Settings) -> str:
-    parts.channels(settings, parts.clock)
-    with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=5) as line:
-        return f"{settings.smtp_host}:{settings.smtp_port} answers {line.noop()[0]}"
+    return Email(parts.relay(settings), parts.clock).probe()
+
+
+def _monitor(folder: Path) -> str:
+    book = parts.open_book(folder)
+    with book.read() as connection:
+        at = queries.pulse(connection, "monitor")
+    if at is None:
+        raise Unreadable("it has never run on this book: nobody would be told of a loss (custody serve)")
+    silent = (book.clock() - at).total_seconds()
+    if silent > SILENT_MOST:
+        raise Unreadable(f"it has given no sign for {silent:,.0f} s: nobody would be told of a loss now")
+    return f"its last round was {silent:.0f} s ago"
 
 
 def _label_host(settings: Settings) -> str:

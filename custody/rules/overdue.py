@@ -42,11 +42,12 @@ def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
         rung=alarm.rung,
         repeat=alarm.repeat + missed,
         scheduled=alarm.next_at + timedelta(minutes=missed * rung.repeat),
-        told=_told(world, alarm, consignment, now),
+        told=told(world, alarm, consignment, now),
     )
 
 
-def _told(world: World, alarm: Alarm, consignment: Consignment, now: datetime) -> tuple[Recipient, ...]:
+def told(world: World, alarm: Alarm, consignment: Consignment, now: datetime) -> tuple[Recipient, ...]:
+    """Whom the alarm's present rung tells, if it is climbed now: the audience, but for whom it spares."""
     rung = alarm.ladder[alarm.rung]
     people = audience(world, alarm, consignment)
     if rung.repeat and not people:  # the last rung has nobody: everyone who was told so far hears it again
@@ -109,7 +110,8 @@ def _people(world: World, audience: Audience, consignment: Consignment) -> list[
         sites = (consignment.from_site, consignment.to_site)
         return [p for site in sites for p in with_role(world, "site-manager", site)]
     if audience == "receiving-site":
-        return with_role(world, "site-operator", consignment.to_site)
+        keepers = with_role(world, "site-operator", consignment.to_site)
+        return keepers or with_role(world, "site-manager", consignment.to_site)
     if audience == "carrier":
         if consignment.holder is not None:
             return [world.get(Person, consignment.holder)]

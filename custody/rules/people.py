@@ -85,8 +85,8 @@ class Device(Noun):
     revoked_at: datetime | None = None
 
     def young(self, now: datetime) -> bool:
-        """Whether its receipts still need a second person."""
-        return now - self.enrolled_at < YOUNG
+        """Whether its receipts still need a second person. Of those that came in by the set-up none do."""
+        return not self.set_up and now - self.enrolled_at < YOUNG
 
 
 # ------------------------------------------------------------------------------------------ who may what

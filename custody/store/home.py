@@ -90,7 +90,10 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
     trigger is missing, or where its tables are of another version.
     """
     if not (folder / "book.db").is_file():
-        raise NotFound(f"There is no book in {folder}. Make one with `custody init {folder}`.")
+        raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
+    for name in ("policy", "keys/log.pem", "keys/server.pem"):
+        if not (folder / name).is_file():
+            raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it beside book.db.")
     origin = _origin(folder)
     keys = Keys(
         LogKey.from_pem(origin, (folder / "keys" / "log.pem").read_bytes()),

@@ -111,10 +111,13 @@ def test_labels_are_printed_once_and_need_a_host(small: tuple[Path, str], tmp_pa
     folder, _ = small
     pdf = tmp_path / "labels.pdf"
     ask = ["labels", "--book", str(folder), "--stock", "L7160", "--out", str(pdf)]
-    assert "CUSTODY_LABEL_HOST" in custody(*ask, code=2)
+    assert "CUSTODY_LABEL_HOST" in custody(*ask, code=1)
     assert "each read back" in custody(*ask, CUSTODY_LABEL_HOST="TAPES.EXAMPLE")
     assert pdf.read_bytes().startswith(b"%PDF")
-    assert "has its label already" in custody(*ask, CUSTODY_LABEL_HOST="TAPES.EXAMPLE")
+    assert "Nothing here waits" in custody(*ask, CUSTODY_LABEL_HOST="TAPES.EXAMPLE")
+    again = custody(*ask, "--again", "the old one is torn", CUSTODY_LABEL_HOST="TAPES.EXAMPLE")
+    assert "each read back" in again
+    assert "There is no site NOWHERE" in custody(*ask, "--site", "NOWHERE", code=1)
 
 
 def test_scan_gives_a_line_for_each_file(tmp_path: Path) -> None:

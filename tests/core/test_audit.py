@@ -246,7 +246,8 @@ def test_another_logs_policy_or_genesis(small: Small, loose: World, desk: Desk) 
     assert "of nobody whom the policy names" in desk.out
     assert desk.audit(loose.bundle(), loose.policy(), genesis=small.genesis) == 1
     assert "this is another ledger" in desk.out
-    assert desk.audit(loose.bundle(), loose.policy(), genesis="frog") == 1
+    assert desk.audit(loose.bundle(), loose.policy(), genesis="frog") == 2
+    assert "as `custody init` printed it" in desk.err
     assert desk.audit(loose.bundle(), loose.policy()) == 0
     assert f"{loose.genesis}, not compared" in desk.out
 
@@ -295,9 +296,15 @@ def test_a_pin_of_a_longer_or_another_history(loose: World, small: Small, desk: 
     assert "shorter than the checkpoint of" in desk.out
     with zipfile.ZipFile(io.BytesIO(small.data)) as archive:
         stranger = archive.read("checkpoint")
-    for pin in (stranger, b"frog", b"", kept.replace(b"test.example", b"best.example"), kept[:-2] + b"\n"):
+    for pin in (stranger, kept.replace(b"test.example", b"best.example")):
         assert desk.audit(loose.bundle(), loose.policy(), pin) == 1, pin
         assert "step 3    FAILED" in desk.out
+
+
+@pytest.mark.parametrize("pin", [b"frog", b"", b"log/1\n1\n"])
+def test_a_pin_that_is_no_checkpoint_is_a_slip_and_no_tampering(loose: World, desk: Desk, pin: bytes) -> None:
+    assert desk.audit(loose.bundle(), loose.policy(), pin) == 2
+    assert "is not a checkpoint, and so no pin" in desk.err
 
 
 def test_a_pin_of_nothing_vouches_for_nothing(loose: World, desk: Desk) -> None:
