@@ -13,6 +13,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("template"))
 
 
+@pytest.fixture(scope="session")
+def setting_out(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The same with C-1, two media, just picked up by Carl and watched by A-2. Copy it; never write to it."""
+    world = template.copy(tmp_path_factory.mktemp("setting_out"))
+    world.dispatch(2)
+    return world
+
+
 @pytest.fixture
 def loose(template: World, tmp_path: Path) -> Iterator[World]:
     """A copy of the company, for tests that harm it: nobody audits it afterwards."""
@@ -32,3 +40,24 @@ def box(loose: World) -> Iterator[World]:
     """A copy of the company, audited whole after the test: `world`, only quicker."""
     yield loose
     loose.check()
+
+
+@pytest.fixture
+def road(setting_out: World, tmp_path: Path) -> Iterator[World]:
+    """The company in a box with C-1 on its way: what `dispatch` makes, only quicker."""
+    world = setting_out.copy(tmp_path)
+    yield world
+    world.check()
+    world.book.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def shared(template: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One copy for a module: for refusals, which change nothing, and for what minds its own trip and things.
+
+    It is audited whole at the end.
+    """
+    world = template.copy(tmp_path_factory.mktemp("shared"))
+    yield world
+    world.check()
+    world.book.engine.dispose()

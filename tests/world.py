@@ -15,6 +15,8 @@ from __future__ import annotations
 import io
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from custody import audit, orders
 from custody.acts import alarms, consignments, media, people, signing
-from custody.facts import Enrolled, Fact, Party, Relaxation, SetUpClosed
+from custody.facts import Enrolled, Fact, Packed, Party, Relaxation, SetUpClosed
 from custody.ledger import bundle
 from custody.ledger.envelope import Envelope, Signature, pae
 from custody.ledger.keys import SigningKey, one_spelling
 from custody.ledger.note import Checkpoint, LogKey, Note
 from custody.rules.alarms import Alarm, Notice
+from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
 from custody.rules.world import N
 from custody.store import export, home
@@ -108,7 +111,7 @@ class World:
             self.enrol(name, "ada")
         self.sign("ada", SetUpClosed())
         self.set_route()
-        self.wait(hours=25)  # devices of a day or more: receipts need no second person
+        self.at += timedelta(hours=25)  # devices of a day or more: receipts need no second person
 
     def invite(self, name: str) -> str:
         organisation, roles = CAST[name]
@@ -142,6 +145,11 @@ class World:
     def register(self, count: int, site: str = "NORTH", what: Any = "medium") -> tuple[str, ...]:
         things = [media.New(what, f"T{i:05d}L8" if what == "medium" else None) for i in range(count)]
         return media.register(self.book, "P-1", site, things, lambda: identity.draw(secrets.token_bytes))
+
+    def pack(self, count: int = 2) -> Packing:
+        """New media in a new case under a new seal, read and packed by Ann."""
+        (case,), (seal,) = self.register(1, what="case"), self.register(1, what="seal")
+        return self.get(Packing, self.sign("ann", Packed("NORTH", case, seal, self.register(count))))
 
     def request(self, count: int = 7, *, minutes: int = 60) -> str:
         order = orders.Request(
@@ -203,6 +211,11 @@ class World:
         payload = signing.statement(self.book, fact, about)
         return self.admit(payload, {self.keys[by].public.id: self.keys[by].sign(pae(payload))})
 
+    def state(self, *facts: Fact) -> str:
+        """The same for what the server's own key signs, on one page; gives the last one's event id."""
+        with self.book.page("web") as page:
+            return [page.record(fact).event for fact in facts][-1]
+
     def admit(self, payload: bytes, signatures: dict[str, bytes]) -> str:
         """A signed statement straight onto a page, signatures in the order given."""
         envelope = Envelope(payload, tuple(Signature(k, one_spelling(s)) for k, s in signatures.items()))
@@ -210,6 +223,13 @@ class World:
             return page.admit(envelope).event
 
     # ------------------------------------------------------------------------------------------ looking
+
+    @contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """Whatever is tried within, nothing of it enters the ledger."""
+        before = self.book.checkpoint()
+        yield
+        assert self.book.checkpoint() == before, "something entered the ledger"
 
     def wait(self, **duration: float) -> None:
         """The clock moves on in steps of a minute, and after each the alarms climb."""

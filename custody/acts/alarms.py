@@ -13,6 +13,7 @@ from custody.acts.telling import tell
 from custody.errors import Conflict, Forbidden, Impossible
 from custody.facts import Acknowledged, Decided, Sighted
 from custody.rules.alarms import ACKNOWLEDGED_FOR, Alarm
+from custody.rules.consignments import Consignment
 from custody.rules.media import Medium
 from custody.rules.overdue import owed, watchers
 from custody.rules.people import require
@@ -50,7 +51,8 @@ def sight(book: Book, item: str, report: str, *, how: str = "web") -> None:
     with book.page(how) as page:
         thing = page.world.get(Medium, item)
         found = page.record(Sighted(item, page.private(report)))
-        if thing.consignment is None and not thing.sighted(page.now):
+        trip = None if thing.consignment is None else page.world.get(Consignment, thing.consignment)
+        if not (trip is not None and trip.open) and not thing.sighted(page.now):
             tell(page, found.event, "found", watchers(page.world, thing.site))
 
 

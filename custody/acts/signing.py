@@ -200,7 +200,7 @@ def _tell(page: Page, fact: Fact, recorded: Recorded) -> None:
         tell(page, recorded.event, "roles-changed", [fact.person, *watchers(world)])
     elif isinstance(fact, Handed) and world.get(HandOff, recorded.event).status == "disputed":
         consignment = world.get(Consignment, fact.consignment)
-        if consignment.at_rest:  # else an alarm of its own rings
+        if not consignment.open:  # else an alarm of its own rings
             sites = (consignment.from_site, consignment.to_site)
             tell(page, recorded.event, "disputed", watchers(world, *sites))
 

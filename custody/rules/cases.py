@@ -6,7 +6,7 @@ case and seal, which stand for that reading; they never open a case.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from custody.errors import Impossible
 from custody.facts import Packed
@@ -44,7 +44,7 @@ def packed(world: World, event: Event) -> None:
         raise Impossible(f"The seal {seal.id} has been closed before. Take another.")
     if not by.at(fact.site):
         raise Impossible(f"{by.id} does not keep the site {fact.site}.")
-    for name in (*fact.media, case.id):
+    for name in (*fact.media, case.id, seal.id):
         thing = world.get(Medium, name)
         if thing.site != fact.site or thing.consignment is not None:
             raise Impossible(f"{name} is not free at the site {fact.site}.")
@@ -54,3 +54,5 @@ def packed(world: World, event: Event) -> None:
         raise Impossible("A packed case holds something.")
     world.put(Packing(event.id, case.id, seal.id, fact.media, fact.site, by.id))
     world.put(UsedSeal(seal.id, event.id))
+    for name in (*fact.media, case.id, seal.id):
+        world.put(replace(world.get(Medium, name), packing=event.id))

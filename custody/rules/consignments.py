@@ -93,11 +93,6 @@ class Consignment(Noun):
         """Whether media are, or are about to be, on their way."""
         return self.state in ("approved", "travelling", "received")
 
-    @property
-    def at_rest(self) -> bool:
-        """Whether nothing of it can be missing any more: no alarm would find evidence to end it."""
-        return self.state in ("arrived", "withdrawn")
-
 
 def routed(world: World, event: Event) -> None:
     """A senior manager sets a route. Consignments that are approved keep what was frozen onto them."""
@@ -130,6 +125,8 @@ def requested(world: World, event: Event) -> None:
     for name in fact.media:
         medium(world, name)
     for thing in _things(world, fact.media, fact.packing):
+        if fact.packing is not None and thing.packing != fact.packing:
+            raise Impossible(f"{thing.id} was packed anew since. Request what is in the case now.")
         if thing.site != route.origin_site or thing.consignment is not None:
             raise Impossible(f"{thing.id} is not free at the site {route.origin_site}.")
         world.put(replace(thing, consignment=fact.consignment))
@@ -154,10 +151,8 @@ def withdrawn(world: World, event: Event) -> None:
     """A request that nobody has approved is taken back, and what it bound is free again."""
     fact: Withdrawn = event.fact
     consignment = world.get(Consignment, fact.consignment)
-    if consignment.state != "requested" or consignment.alarms:
-        raise Impossible(
-            f"{consignment.id} has been approved, or an alarm rings: it is not withdrawn any more."
-        )
+    if consignment.state != "requested":
+        raise Impossible(f"{consignment.id} is {consignment.state}: it is not withdrawn any more.")
     for thing in _things(world, consignment.media, consignment.packing):
         world.put(replace(thing, consignment=None))
     world.put(replace(consignment, state="withdrawn"))
@@ -171,7 +166,8 @@ def approved(world: World, event: Event) -> None:
     if event.statement.about.sha256 != consignment.manifest:
         raise Impossible("The approval is of another manifest than the consignment's.")
     if consignment.state not in ("requested", "approved"):
-        raise Impossible(f"{consignment.id} has been picked up already.")
+        gone = "withdrawn" if consignment.state == "withdrawn" else "picked up already"
+        raise Impossible(f"{consignment.id} has been {gone}.")
     if by.id == consignment.requester:
         raise Impossible("Who requested a consignment does not approve it.")
     if not _approves(by, consignment):
@@ -215,7 +211,7 @@ def ring(world: World, consignment: Consignment, cause: Cause, now: datetime) ->
         alarm = world.get(Alarm, name)
         if alarm.cause == cause and alarm.ended_at is None:
             return consignment
-    alarm = alarms.arm(world, consignment.id, cause, now, consignment.ladder or DEFAULT_LADDER)
+    alarm = alarms.arm(world, consignment.id, cause, now, consignment.ladder)
     return replace(consignment, alarms=(*consignment.alarms, alarm.id))
 
 
@@ -234,8 +230,8 @@ def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, 
 def arrive(world: World, consignment: Consignment, at: datetime) -> None:
     """Everything came: media stand at their new site, and every alarm that waited for that ends."""
     for thing in _things(world, consignment.media, consignment.packing):
-        come = replace(thing, site=consignment.to_site, consignment=None, missing=False, sighted_at=None)
-        world.put(come)
+        there = replace(thing, site=consignment.to_site, consignment=None, packing=None)
+        world.put(replace(there, missing=False, sighted_at=None))
     for name in consignment.alarms:
         alarms.end(world, world.get(Alarm, name), at)
     world.put(replace(consignment, state="arrived", holder=None, arrived_at=at))
@@ -251,14 +247,14 @@ def _things(world: World, media: tuple[str, ...], packing: str | None) -> list[M
 
 
 def sighted(world: World, event: Event) -> None:
-    """A stranger wrote where something of ours is. For something bound to a trip, that is an alarm."""
+    """A stranger wrote where something of ours is. For something on its way, that is an alarm."""
     fact: Sighted = event.fact
     thing = world.get(Medium, fact.item)
     if not thing.sighted(event.at):
         world.put(replace(thing, sighted_at=event.at))
-    if thing.consignment is not None:
-        consignment = world.get(Consignment, thing.consignment)
-        world.put(ring(world, consignment, "sighted", event.at))
+    trip = None if thing.consignment is None else world.get(Consignment, thing.consignment)
+    if trip is not None and trip.open:
+        world.put(ring(world, trip, "sighted", event.at))
 
 
 def along(consignment: Consignment, *people: str) -> Consignment:

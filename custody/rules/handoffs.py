@@ -97,7 +97,7 @@ def handed(world: World, event: Event) -> None:
         for rival in rivals:
             _dispute(world, rival, [_RIVALRY], event.at)
         return
-    if blemish is not None:
+    if blemish is not None and consignment.open:
         world.put(ring(world, world.get(Consignment, consignment.id), blemish, event.at))
     new(world, hand_off)
     _place(world, hand_off, event.at)
@@ -262,11 +262,12 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
 def _dispute(world: World, hand_off: HandOff, reasons: list[str], now: datetime) -> None:
     """It passes nothing (any more), and rings at once. Who holds the media stays as it was last known.
 
-    What has arrived is not missing: then nothing rings, and `custody.acts.signing` tells the seniors.
+    What has not left, or has arrived, is not missing: nothing rings, and `custody.acts.signing` tells the
+    seniors.
     """
     world.put(replace(hand_off, status="disputed", why=(*hand_off.why, *reasons)))
     consignment = flagged(world.get(Consignment, hand_off.consignment), "disputed")
-    world.put(consignment if consignment.at_rest else ring(world, consignment, "disputed", now))
+    world.put(ring(world, consignment, "disputed", now) if consignment.open else consignment)
 
 
 def _blemish(world: World, fact: Handed, consignment: Consignment) -> Cause | None:

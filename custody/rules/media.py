@@ -25,7 +25,8 @@ SIGHTED_FOR: Final = timedelta(hours=24)
 class Medium(Noun):
     """A tape, a disk, a case or a seal (`what`). `consignment` is the open one that it is bound to.
 
-    `sighted_at` is when a stranger reported it, of several reports within a day the first.
+    `packing` is the newest one since it came here of which it is a part. `sighted_at` is when a stranger
+    reported it, of several reports within a day the first.
     """
 
     what: str
@@ -34,6 +35,7 @@ class Medium(Noun):
     form: str | None
     prints: int = 0
     consignment: str | None = None
+    packing: str | None = None
     missing: bool = False
     sighted_at: datetime | None = None
 

@@ -178,5 +178,9 @@ def _reminds(notice: Notice, alarm: Alarm) -> bool:
 def _late(alarm: Alarm, now: datetime) -> str:
     minutes = (now - alarm.due) // timedelta(minutes=1)
     if minutes < 0:
-        return f"due in {-minutes} minutes"
-    return f"{minutes} minutes overdue"
+        return f"due in {_minutes(-minutes)}"
+    return f"{_minutes(minutes)} overdue"
+
+
+def _minutes(count: int) -> str:
+    return "1 minute" if count == 1 else f"{count} minutes"

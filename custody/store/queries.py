@@ -373,15 +373,12 @@ class View:
         """Packed cases at the site that travel on no consignment yet, the newest packing of each case."""
         if self.carrier is not None:
             return []
-        newest: dict[str, Packing] = {}
-        for packing in self._rows(Packing, _packing.c.site == site):
-            newest[packing.case] = packing
         return [
             p
-            for p in newest.values()
+            for p in self._rows(Packing, _packing.c.site == site)
             if all(
-                (thing := self.world.get(Medium, name)).site == site and thing.consignment is None
-                for name in (*p.media, p.case, p.seal)
+                thing.site == site and thing.consignment is None and thing.packing == p.id
+                for thing in (self.world.get(Medium, name) for name in (*p.media, p.case, p.seal))
             )
         ]
 

@@ -147,6 +147,7 @@ class MediumRow(SQLModel, table=True):
     form: str | None = None
     prints: int
     consignment: str | None = Field(default=None, index=True)
+    packing: str | None = None
     missing: bool
     sighted_at: datetime | None = _moment()
 

@@ -10,7 +10,7 @@ from world import World
 from custody.acts import alarms, people, signing
 from custody.errors import Conflict
 from custody.facts import Statement, Subject
-from custody.rules.alarms import Notice
+from custody.rules.alarms import Alarm, Notice
 from custody.rules.notices import words
 from custody.store import accounts
 
@@ -75,6 +75,14 @@ def test_a_find_on_no_trip_is_told_to_the_seniors_and_where_it_belongs(box: Worl
     assert "A stranger has found something" in mail
     assert "taxi" not in mail
     assert tape not in mail
+
+
+def test_a_find_while_the_request_waits_is_told_and_leaves_the_approval_its_alarm(box: World) -> None:
+    name = box.request(1, minutes=30)
+    alarms.sight(box.book, box.consignment(name).media[0], "on a shelf at NORTH")
+    assert set(told(box, "found")) == SENIORS | {"mona"}
+    box.approve(name)
+    assert [box.get(Alarm, each).cause for each in box.consignment(name).alarms] == ["not-picked-up"]
 
 
 def test_a_find_is_told_once_a_day_and_recorded_each_time(box: World) -> None:

@@ -12,8 +12,7 @@ from world import World
 from custody import orders
 from custody.acts import alarms, consignments, people
 from custody.errors import Conflict, Forbidden
-from custody.rules.alarms import Alarm, Notice
-from custody.rules.consignments import Consignment
+from custody.rules.alarms import Notice
 from custody.rules.notices import words
 
 
@@ -61,28 +60,6 @@ def test_the_last_rung_repeats_even_where_nobody_is_left_on_it(box: World) -> No
     rungs = Counter(rung for _, rung in box.told(name))
     assert rungs["4.0"]
     assert rungs["4.1"]
-
-
-def test_a_find_before_the_approval_leaves_the_approval_its_alarm(box: World) -> None:
-    """A stranger scans a label while the request waits. The approval must still arm an alarm of its own."""
-    name = box.request(1, minutes=30)
-    alarms.sight(box.book, box.consignment(name).media[0], "on a shelf at NORTH")
-    box.wait(minutes=1)
-    box.approve(name)
-    with box.book.world() as world:
-        causes = {world.get(Alarm, each).cause for each in world.get(Consignment, name).alarms}
-    assert causes == {"sighted", "not-picked-up"}
-
-
-def test_a_find_in_the_moment_before_the_approval_is_told(box: World) -> None:
-    """The label is scanned, and the approval comes before the monitor's next round."""
-    name = box.request(1, minutes=30)
-    alarms.sight(box.book, box.consignment(name).media[0], "on a shelf at NORTH")
-    found = box.alarm(name).id
-    box.approve(name)
-    box.wait(minutes=1)
-    with box.book.world() as world:
-        assert [n.id for n in world.all(Notice) if n.about == found]
 
 
 def test_sixty_days_in_half_days(box: World) -> None:

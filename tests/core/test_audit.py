@@ -8,6 +8,8 @@ import random
 import re
 import secrets
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -40,7 +42,7 @@ from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, LogKey, Note, VerifierKey
 from custody.rules.people import Device
 from custody.store import export, home
-from custody.strict import base64text, unbase64
+from custody.strict import base64text, time_text, unbase64
 
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
 NOT_PROVED = "no pin and no witness: consistent, not proved to be the only history"
@@ -761,6 +763,19 @@ def test_what_is_tampered_is_not_called_consistent(loose: World) -> None:
     assert "consistent" not in text
 
 
+@pytest.mark.parametrize("kind", ["site-opened/v2", "site-burnt/v1"])
+def test_what_takes_a_newer_program_is_not_called_tampered(loose: World, desk: Desk, kind: str) -> None:
+    insider = Insider(loose)
+    number = len(insider.entries())
+    payload = insider.speak(SiteOpened("P-1", "EAST", "UTC")).payload
+    newer = signed(payload.replace(b"site-opened/v1", kind.encode()), insider.server)
+    assert desk.audit(crooked(loose, newer.leaf()), loose.policy()) == 1
+    assert desk.out.endswith(
+        f"not judged, entry {number}: {kind} is not known to this version of the program: use a newer one.\n"
+    )
+    assert "tampered" not in desk.out
+
+
 # --------------------------------------------------------------------------------------------- witnesses
 
 
@@ -823,3 +838,32 @@ def test_the_report_names_disputes_and_devices_of_the_set_up(told: World) -> Non
     founder = told.keys["ada"].public.id[:16]
     for device in devices:
         assert (device.id[:16] in text) == (device.id[:16] != founder)
+
+
+def test_the_report_names_each_hand_off_that_is_not_recorded_and_why(box: World) -> None:
+    name = box.dispatch(1)
+    assert name not in audit.text(box.audit())
+    payload = box.hand_off(name, "mallory", "ben")
+    box.admit(payload, box.both(payload, "mallory", "ben"))
+    line = f"disputed  {name} {time_text(box.at)}: the giver did not hold custody"
+    text = audit.text(box.audit()).splitlines()
+    assert line in text
+    assert text[-1].startswith("sound"), "a dispute is evidence that was kept, and no fault of the ledger's"
+
+
+def test_the_auditor_is_a_command_that_needs_no_other(small: Small, tmp_path: Path) -> None:
+    """As its instructions have it: `python -m custody.audit`, with the verdict as the exit code."""
+    (tmp_path / "policy").write_bytes(small.policy)
+    for data, code, last in ((small.data, 0, "sound, 2 entries"), (small.data[:-1], 1, "tampered, ")):
+        (tmp_path / "bundle.zip").write_bytes(data)
+        run = subprocess.run(
+            [sys.executable, "-m", "custody.audit", "bundle.zip", "--policy", "policy"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(audit.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (run.returncode, run.stderr) == (code, "")
+        assert run.stdout.splitlines()[-1].startswith(last)

@@ -358,6 +358,73 @@ def test_a_line_that_the_manifest_does_not_have(box: World) -> None:
     assert status(box, event) == ("disputed", "it names a line that the manifest does not have")
 
 
+def test_two_things_are_not_said_of_one_line(shared: World) -> None:
+    name = shared.dispatch(3)
+    payload = shared.hand_off(name, "carl", "ben", missing=(2,), damaged=(1, 2))
+    assert status(shared, bring(shared, payload, "carl", "ben")) == (
+        "disputed",
+        "it says two things of one line",
+    )
+    assert shared.consignment(name).state == "travelling"
+
+
+def test_one_that_names_a_hand_off_of_another_consignment(shared: World) -> None:
+    name, other = shared.dispatch(1), shared.dispatch(1)
+    elsewhere = shared.consignment(other).head
+    event = bring(shared, changed(shared.hand_off(name, "carl", "ben"), previous=elsewhere), "carl", "ben")
+    assert status(shared, event) == ("disputed", "the hand-off that it names is of another consignment")
+    assert [shared.consignment(each).state for each in (name, other)] == ["travelling"] * 2
+    assert "disputed" not in ring_causes(shared, other)
+
+
+def test_one_that_names_a_disputed_hand_off(shared: World) -> None:
+    name = shared.dispatch(1)
+    first = bring(shared, shared.hand_off(name, "mallory", "cora", "ROADSIDE"), "mallory", "cora")
+    assert status(shared, first) == ("disputed", "the giver did not hold custody")
+    event = bring(shared, changed(shared.hand_off(name, "cora", "ben"), previous=first), "cora", "ben")
+    assert status(shared, event) == ("disputed", "the hand-off that it names is disputed")
+    assert (shared.consignment(name).state, shared.consignment(name).holder) == (
+        "travelling",
+        shared.ids["carl"],
+    )
+
+
+def test_rivals_that_waited_stay_disputed_when_what_they_name_has_come(shared: World) -> None:
+    name = approved(shared)
+    first = shared.hand_off(name, "ann", "carl", "NORTH")
+    rivals = []
+    for taker in ("cora", "mallory"):
+        payload = changed(shared.hand_off(name, "carl", taker, "ROADSIDE"), previous=event_id(first))
+        rivals.append(bring(shared, payload, "carl", taker))
+    known = [shared.get(HandOff, each) for each in rivals]
+    assert [each.status for each in known] == ["disputed"] * 2
+    bring(shared, first, "ann", "carl")
+    assert [shared.get(HandOff, each) for each in rivals] == known
+    assert (shared.consignment(name).state, shared.consignment(name).holder) == (
+        "travelling",
+        shared.ids["carl"],
+    )
+
+
+def test_a_hand_off_is_signed_in_its_order_by_the_two_whom_it_names(shared: World) -> None:
+    """The book refuses a key that is not enrolled as forged; to the rules alone it is nobody's."""
+    name = approved(shared)
+    payload = shared.hand_off(name, "ann", "carl", "NORTH")
+    signed = shared.both(payload, "ann", "carl")
+    with (
+        shared.unmoved(),
+        pytest.raises(Impossible, match="by the giver's device and by the taker's, in this or"),
+    ):
+        shared.admit(payload, dict(reversed(signed.items())))
+    nobody = replace(shared.party("carl"), key="ab" * 32)
+    with pytest.raises(Impossible, match="signed by two devices that are enrolled here"):
+        Fold(shared).add(changed(payload, taker=nobody))
+    assert (shared.consignment(name).state, shared.consignment(name).chain) == (
+        "approved",
+        (shared.ids["ann"], shared.ids["mona"]),
+    )
+
+
 def test_a_consignment_that_was_never_approved(box: World) -> None:
     name, other = box.request(2), approved(box)
     payload = changed(box.hand_off(other, "ann", "carl", "NORTH"), consignment=name)
@@ -475,6 +542,15 @@ def test_nobody_stands_by_what_is_no_receipt(box: World) -> None:
     receipt = box.hand(other, "carl", "ben")
     with pytest.raises(Impossible, match="not a receipt"):
         box.sign("bea", Seconded(name, receipt))
+
+
+def test_a_second_person_does_not_make_a_receipt_complete(shared: World) -> None:
+    name = shared.dispatch(3)
+    receipt = shared.hand(name, "carl", "ben", missing=(2,))
+    shared.sign("bea", Seconded(name, receipt))
+    assert shared.consignment(name).state == "received"
+    assert shared.ids["bea"] in shared.consignment(name).chain
+    assert ring_causes(shared, name)["incomplete"]
 
 
 @pytest.mark.parametrize(

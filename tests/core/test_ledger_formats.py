@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import struct
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custody.errors import Unreadable
-from custody.ledger import tiles
+from custody.ledger import bundle, tiles
 from custody.ledger.envelope import ENVELOPE_MOST, Envelope, Signature, event_id, pae
 from custody.ledger.keys import ORDER, SigningKey, one_spelling, public_key
 from custody.ledger.merkle import Frontier, leaf_hash, node_hash, perfect_root
@@ -638,3 +639,81 @@ def test_signing_is_sha_256_over_the_message() -> None:
     key = serialization.load_der_public_key(unbase64(RFC6979_KEY.public.spki))
     assert isinstance(key, ec.EllipticCurvePublicKey)
     key.verify(RFC6979_KEY.sign(pae(b"{}")), pae(b"{}"), ec.ECDSA(hashes.SHA256()))
+
+
+# -------------------------------------------------------------------------------------------- keys in files
+
+
+def pem(private: ec.EllipticCurvePrivateKey | Ed25519PrivateKey, password: bytes | None = None) -> bytes:
+    return private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption(),
+    )
+
+
+P_256, P_384 = ec.generate_private_key(SECP256R1()), ec.generate_private_key(ec.SECP384R1())
+EDWARDS = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = P_256.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
+
+
+def test_a_key_comes_back_from_its_file_and_from_what_webcrypto_imports() -> None:
+    key = SigningKey(P_256)
+    assert key.pem() == pem(P_256)
+    assert SigningKey.from_pem(key.pem()).public.id == key.public.id
+    same = serialization.load_der_private_key(key.pkcs8(), None)
+    assert isinstance(same, ec.EllipticCurvePrivateKey)
+    assert same.private_numbers() == P_256.private_numbers()
+    assert LOG.pem() == pem(EDWARDS)
+    assert str(LogKey.from_pem("test.example/log", LOG.pem()).verifier) == str(LOG.verifier)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "no private key that can be read"),
+        (b"frog", "no private key that can be read"),
+        (pem(P_256)[:-40], "no private key that can be read"),
+        (pem(P_256, b"secret"), "no private key that can be read"),
+        (PUBLIC, "no private key that can be read"),
+    ],
+)
+def test_a_file_that_holds_no_private_key(data: bytes, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        SigningKey.from_pem(data)
+    with pytest.raises(Unreadable, match=why):
+        LogKey.from_pem("test.example/log", data)
+
+
+def test_a_key_of_another_kind_is_not_taken() -> None:
+    with pytest.raises(Unreadable, match="This file holds no P-256 key"):
+        SigningKey.from_pem(pem(EDWARDS))
+    with pytest.raises(Unreadable, match="Only keys on the curve P-256"):
+        SigningKey.from_pem(pem(P_384))
+    with pytest.raises(Unreadable, match="This file holds no Ed25519 key"):
+        LogKey.from_pem("test.example/log", pem(P_256))
+
+
+# ------------------------------------------------------------------------------------------- how long it is
+
+
+def test_a_bundle_ends_where_its_format_does() -> None:
+    out = io.BytesIO()
+    bundle.write(out, (("a", b"") for _ in range(bundle.MEMBERS_MOST)))
+    assert out.getvalue()[-22:-10] == b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff"
+    with pytest.raises(
+        Unreadable, match=r"too long for one bundle. Export its tiles, and audit their folder"
+    ):
+        bundle.write(io.BytesIO(), (("a", b"") for _ in range(bundle.MEMBERS_MOST + 1)))
+
+
+def test_a_checkpoint_that_no_bundle_can_hold_is_refused_before_anything_is_read() -> None:
+    note = LOG.sign(Checkpoint(LOG.verifier.name, bundle.ENTRIES_MOST + 1, bytes(32))).encode()
+    out = io.BytesIO()
+    bundle.write(out, [("checkpoint", note)])
+    members = bundle.read(io.BytesIO(out.getvalue()))
+    assert next(members) == ("checkpoint", note)
+    with pytest.raises(Unreadable, match="at most 8,000,000 entries; this checkpoint says 8,000,001"):
+        next(members)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,11 +15,24 @@ from world import START, World, new_key
 from custody import audit, orders
 from custody.acts import alarms, consignments, media, people, signing
 from custody.errors import Conflict, Forbidden, Forged, Impossible, NotFound, Refusal
-from custody.facts import Enrolled, Grant, Granted, Role, SetUpClosed
+from custody.facts import (
+    Enrolled,
+    Genesis,
+    Grant,
+    Granted,
+    Linked,
+    OrganisationAdmitted,
+    Role,
+    SetUpClosed,
+    SiteOpened,
+    Statement,
+    Subject,
+)
 from custody.ledger.envelope import Envelope, Signature, pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey
 from custody.rules import world as rules
+from custody.rules.history import evolve
 from custody.rules.people import (
     APART,
     MAY,
@@ -28,10 +42,12 @@ from custody.rules.people import (
     Person,
     Site,
     check_roles,
+    check_watch,
     may,
     require,
     with_role,
 )
+from custody.rules.world import DEMO_ORIGIN, Event, Log
 from custody.store import home
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -203,6 +219,128 @@ def test_revoked_stays_revoked_since_the_first_time(box: World) -> None:
     assert box.get(Device, key).revoked_at == when
 
 
+def test_a_key_that_was_revoked_invites_nobody(box: World) -> None:
+    fact = people.invitation(box.book, order("nina", ("site-operator", "NORTH")))
+    people.revoke(box.book, box.ids["ivo"], box.keys["ada"].public.id, "stolen")
+    with box.unmoved(), pytest.raises(Impossible, match="not signed by an enrolled device that still counts"):
+        box.force("ada", fact)
+
+
+def test_people_are_numbered_in_the_order_in_which_they_come(shared: World) -> None:
+    fact = people.invitation(shared.book, order("nina", ("site-operator", "NORTH")))
+    number = f"P-{len(shared.ids) + 1}"
+    assert fact.person == number
+    for wrong in ("P-1", shared.ids["ann"], f"P-{len(shared.ids) + 2}"):
+        with (
+            shared.unmoved(),
+            pytest.raises(Impossible, match=f"The next person's number is {number}, not {wrong}"),
+        ):
+            shared.force("ada", replace(fact, person=wrong))
+
+
+def test_only_an_administrator_invites_and_gives_roles(shared: World) -> None:
+    fact = people.invitation(shared.book, order("nina", ("site-operator", "NORTH")))
+    for name in ("mona", "dana", "hal", "olga"):
+        for wrong in (fact, Granted(shared.ids["ann"], (Grant("head"),))):
+            with (
+                shared.unmoved(),
+                pytest.raises(Impossible, match=f"{shared.ids[name]} is not an administrator"),
+            ):
+                shared.force(name, wrong)
+
+
+def test_who_is_invited_is_of_an_organisation_that_is_here(shared: World) -> None:
+    fact = people.invitation(shared.book, order("nina", ("site-operator", "NORTH")))
+    with shared.unmoved(), pytest.raises(Impossible, match="There is no organisation EVIL here"):
+        shared.force("ada", replace(fact, organisation="EVIL"))
+
+
+# --------------------------------------------------------------------------------------------- the beginning
+
+
+ORIGIN = "young.example"
+LOG_KEY = str(LogKey(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(32))).verifier)
+OTHER_KEY = str(LogKey("old.example", Ed25519PrivateKey.from_private_bytes(bytes(32))).verifier)
+SERVER, FOUNDER = new_key().public, new_key().public
+
+
+def beginning(*, seq: int = 0, signers: tuple[str, ...] = (), origin: str = ORIGIN, **change: Any) -> Event:
+    """The event of a genesis that can be, but for what is changed in it."""
+    fact = Genesis("HOME", LOG_KEY, SERVER.spki, "P-1", FOUNDER.spki, "ab" * 32)
+    about = change.pop("about", Subject.log(change.get("log_key", LOG_KEY)))
+    statement = Statement(origin, START, about, replace(fact, **change))
+    return Event(seq, "cd" * 32, statement, signers or (SERVER.id, FOUNDER.id), START)
+
+
+def test_the_genesis_makes_the_log_its_organisation_and_its_founder() -> None:
+    world = rules.World()
+    evolve(world, beginning())
+    log = world.log
+    assert (log.id, log.genesis, log.organisation, log.set_up, log.last) == (
+        ORIGIN,
+        "cd" * 32,
+        "HOME",
+        True,
+        START,
+    )
+    assert (log.server_key, log.founder, log.founder_key) == (SERVER.id, "P-1", FOUNDER.id)
+    assert world.get(Organisation, "HOME").until is None
+    assert world.get(Person, "P-1").holds("admin")
+    assert world.get(Device, FOUNDER.id).person == "P-1"
+    assert not log.is_demo
+    assert replace(log, id=DEMO_ORIGIN).is_demo
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (beginning(seq=1), "A log has one genesis, and it stands first."),
+        (
+            beginning(origin="old.example"),
+            "The genesis names the log by its own key, and the founder as P-1.",
+        ),
+        (beginning(log_key=OTHER_KEY), "The genesis names the log by its own key, and the founder as P-1."),
+        (beginning(founder="P-2"), "The genesis names the log by its own key, and the founder as P-1."),
+        (beginning(about=Subject.log(OTHER_KEY)), "The genesis is about the log's key."),
+        (beginning(about=Subject("event", "ab" * 32)), "The genesis is about the log's key."),
+        (beginning(signers=(FOUNDER.id, SERVER.id)), "is signed by the server's key and by the founder's."),
+        (beginning(signers=(SERVER.id,)), "is signed by the server's key and by the founder's."),
+        (
+            beginning(founder_key=SERVER.spki, signers=(SERVER.id, SERVER.id)),
+            "is signed by the server's key and by the founder's.",
+        ),
+    ],
+)
+def test_a_genesis_that_cannot_be(event: Event, why: str) -> None:
+    world = rules.World()
+    with pytest.raises(Impossible, match=why):
+        evolve(world, event)
+    assert list(world.all(Log)) == list(world.all(Person)) == []
+
+
+def test_a_genesis_has_seen_nothing() -> None:
+    event = beginning()
+    seen = replace(event, statement=replace(event.statement, seen=f"1 {'A' * 43}="))
+    with pytest.raises(Impossible, match="The genesis is about the log's key"):
+        evolve(rules.World(), seen)
+
+
+def test_a_log_has_one_genesis() -> None:
+    world = rules.World()
+    evolve(world, beginning())
+    with pytest.raises(Impossible, match="A log has one genesis"):
+        evolve(world, beginning(organisation="AWAY"))
+    assert world.log.organisation == "HOME"
+
+
+def test_nothing_comes_before_the_genesis() -> None:
+    world = rules.World()
+    opened = Statement(ORIGIN, START, Subject("event", "cd" * 32), SiteOpened("P-1", "NORTH", "UTC"))
+    with pytest.raises(Impossible, match="Nothing can come before the genesis"):
+        evolve(world, Event(0, "ef" * 32, opened, (SERVER.id,), START))
+    assert list(world.all(Site)) == []
+
+
 # ---------------------------------------------------------------------------------------------- the set-up
 
 
@@ -298,6 +436,28 @@ def test_nobody_gives_themself_a_role_and_apart_is_apart(box: World) -> None:
         invite(box, "nina", ("admin", None), ("head", None))
 
 
+@pytest.mark.parametrize("role", ["senior-manager", "head"])
+def test_the_last_one_whom_an_alarm_reaches_keeps_the_role(role: Role) -> None:
+    world = small_world()
+    only = Person("P-2", "HOME", (Grant(role), Grant("auditor")), "", "P-1")
+    world.put(only)
+    with pytest.raises(
+        Conflict, match=f"P-2 is the only {role.replace('-', ' ')}: alarms would reach nobody"
+    ):
+        check_watch(world, only, (Grant("auditor"),))
+    check_watch(world, only, (Grant(role),))
+    world.put(Person("P-3", "HOME", (Grant(role),), "", "P-1"))
+    check_watch(world, only, ())
+
+
+def test_a_link_is_made_to_somebodys_account(shared: World) -> None:
+    with shared.unmoved(), pytest.raises(Impossible, match="There is no person P-99 here"):
+        shared.state(Linked("P-1", "P-99"))
+    before = shared.get(Person, shared.ids["ann"])
+    shared.state(Linked("P-1", shared.ids["ann"]))
+    assert shared.get(Person, shared.ids["ann"]) == before
+
+
 @pytest.mark.parametrize("act", MAY)
 def test_the_table_and_nothing_else(act: str) -> None:
     world = small_world()
@@ -374,6 +534,21 @@ def test_roles_that_are_taken_away_given_and_taken_away_again(box: World) -> Non
 
 
 # ----------------------------------------------------------------------------------------------- contracts
+
+
+def test_the_home_organisation_has_no_contract(shared: World) -> None:
+    with (
+        shared.unmoved(),
+        pytest.raises(Impossible, match="The home organisation has no contract that could end"),
+    ):
+        shared.state(OrganisationAdmitted("P-1", "HOME", shared.at + timedelta(days=1)))
+    assert shared.get(Organisation, "HOME").until is None
+
+
+def test_a_site_is_opened_once(shared: World) -> None:
+    with shared.unmoved(), pytest.raises(Impossible, match="There is a site NORTH already"):
+        shared.state(SiteOpened("P-1", "NORTH", "UTC"))
+    assert shared.get(Site, "NORTH").zone == "Asia/Hong_Kong"
 
 
 def test_when_the_contract_has_ended_its_people_may_nothing() -> None:

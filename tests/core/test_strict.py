@@ -20,6 +20,7 @@ from custody.strict import (
     Text,
     Whole,
     base64text,
+    codec,
     json_bytes,
     read_json,
     read_time,
@@ -238,6 +239,13 @@ def test_a_record_in_another_order_is_refused(order: list[str]) -> None:
         return
     with pytest.raises(Unreadable, match="in this order"):
         record(Outer).read(shuffled)
+
+
+@pytest.mark.parametrize("hint", [float, dict[str, str], bytes, list[int]])
+def test_a_fact_has_members_of_no_other_types_than_those_with_one_spelling(hint: Any) -> None:
+    """A mistake of the program's, found when it starts and not when somebody signs."""
+    with pytest.raises(TypeError, match="no strict form is defined for"):
+        codec(hint)
 
 
 # ------------------------------------------------------------------------------ statements and envelopes

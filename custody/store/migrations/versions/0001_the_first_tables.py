@@ -205,6 +205,7 @@ def upgrade() -> None:
         sa.Column("form", sa.String(), nullable=True),
         sa.Column("prints", sa.Integer(), nullable=False),
         sa.Column("consignment", sa.String(), nullable=True),
+        sa.Column("packing", sa.String(), nullable=True),
         sa.Column("missing", sa.Boolean(), nullable=False),
         sa.Column("sighted_at", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
