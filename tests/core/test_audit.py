@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from world import START, World, new_key
 
 from custody import audit
+from custody.acts import alarms
 from custody.facts import (
+    Climbed,
     Enrolled,
     Fact,
     Granted,
@@ -40,6 +42,8 @@ from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, LogKey, Note, VerifierKey
+from custody.rules import overdue
+from custody.rules.alarms import Alarm
 from custody.rules.people import Device
 from custody.store import export, home
 from custody.strict import base64text, time_text, unbase64
@@ -867,3 +871,36 @@ def test_the_auditor_is_a_command_that_needs_no_other(small: Small, tmp_path: Pa
         )
         assert (run.returncode, run.stderr) == (code, "")
         assert run.stdout.splitlines()[-1].startswith(last)
+
+
+# ---------------------------------------------------------------------------------- who was told, and when
+
+
+def test_a_server_that_tells_nobody_is_named_by_the_report(loose: World) -> None:
+    """Its owner records each rung as climbed and tells no one: a sound history, and the report says so."""
+    name = loose.dispatch(1)
+    loose.at += timedelta(minutes=61)
+    with loose.book.page("monitor") as page:
+        fact = overdue.owed(page.world, page.world.get(Alarm, loose.alarm(name).id), page.now)
+        assert isinstance(fact, Climbed)
+        page.record(replace(fact, told=()))
+    report = loose.audit()
+    assert report.sound
+    left_out = ", ".join(sorted(loose.ids[who] for who in ("carl", "ben", "bea")))
+    assert f"rung 0.0: {left_out} were to be told, and were not" in audit.text(report)
+
+
+def test_a_rung_that_was_recorded_late_is_named(loose: World) -> None:
+    name = loose.dispatch(1)
+    loose.at += timedelta(hours=3)
+    alarms.climb(loose.book)
+    text = audit.text(loose.audit())
+    assert re.search(rf"^late +A-2 \({name}\) rung 1\.0 was due .* and recorded ", text, re.MULTILINE)
+    assert "untold" not in text
+
+
+def test_a_ladder_that_stands_still_while_the_ledger_goes_on_is_named(loose: World) -> None:
+    name = loose.dispatch(1)
+    loose.at += timedelta(hours=3)
+    loose.register(1)
+    assert re.search(rf"^untold +A-2 \({name}\) rung 0 was due ", audit.text(loose.audit()), re.MULTILINE)
