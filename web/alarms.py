@@ -28,6 +28,7 @@ def one(name: str) -> str:
             acknowledgeable=me() in alarm.told and alarm.ended_at is None,
             spared=me() not in c.chain,
             history=view.history(alarm.id) if view.carrier is None else [],
+            reports=view.reports(*c.media) if view.carrier is None else [],
         )
 
 

@@ -46,6 +46,9 @@ def one(name: str) -> str:
             alarms=view.alarms(c),
             history=view.history(c.id),
             steps=steps(view, trip),
+            seconders=[name for h in view.hand_offs(c) if h.receipt for name in seconders(view, c, h)]
+            if "a second person must stand by the receipt" in c.flags and c.state == "received"
+            else None,
             pending=[d for d in view.signed_by_me() if getattr(d.fact, "consignment", None) == c.id],
             withdrawable=c.state == "requested" and view.may("request a consignment", c.from_site),
         )
@@ -188,4 +191,10 @@ def _approves(view: View, c: Consignment) -> bool:
 
 def _seconds(view: View, c: Consignment, hand_off: HandOff) -> bool:
     needed = hand_off.receipt and hand_off.complete and hand_off.status != "disputed"
-    return needed and me() not in (hand_off.giver, hand_off.taker) and view.me.at(c.to_site)
+    return needed and me() in seconders(view, c, hand_off)
+
+
+def seconders(view: View, c: Consignment, hand_off: HandOff) -> list[str]:
+    """Who can stand by this receipt now: keepers of the site, no parties, with a device of a day or more."""
+    others = [p.id for p in view.keepers(c.to_site) if p.id not in (hand_off.giver, hand_off.taker)]
+    return [name for name in others if view.is_grown(name)]

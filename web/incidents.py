@@ -36,6 +36,7 @@ def one(name: str) -> str:
             data_sets=view.described(found),
             last=view.last_proven(c),
             history=view.history(c.id, incident.id, *c.alarms),
+            reports=view.reports(*c.media),
             report=settings().incident_pdf is not None,
         )
 

@@ -46,6 +46,7 @@ def one(name: str) -> str:
             data_sets=view.data_sets(name),
             trips=view.trips_of(name),
             history=view.history(name),
+            reports=view.reports(name),
         )
 
 

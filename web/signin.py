@@ -90,6 +90,7 @@ class SignInForm(LoginForm):
             return True
         if not locked:  # whoever goes on trying must not be able to keep the owner out
             accounts.note_wrong(book(), address, here)
+        self.email.errors = self.password.errors = []  # else their generic sentence comes beside ours
         self.form_errors = [FAILED]
         return False
 

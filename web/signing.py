@@ -31,7 +31,7 @@ from custody.store import accounts
 from custody.store.queries import View
 from custody.strict import base64text, read_time, unbase64
 from labels import identity
-from web.consignments import givers, takes
+from web.consignments import givers, seconders, takes
 from web.limits import limiter
 from web.room import book, filled, look, me, reply, show
 
@@ -97,6 +97,7 @@ def taking(name: str) -> str:
             givers=givers(view, c),
             here=c.from_site if c.picked_up_at is None else c.to_site if view.me.at(c.to_site) else None,
             receives=view.me.at(c.to_site) and c.picked_up_at is not None,
+            young=not view.is_grown(me()),
         )
 
 
@@ -114,7 +115,14 @@ def giving(event: str) -> str:
 def seconding(event: str) -> str:
     """A second person stands by a receipt."""
     with look() as view:
-        return show("sign_seconding.html", view, hand_off=view.hand_off(event))
+        hand_off = view.hand_off(event)
+        c = view.consignment(hand_off.consignment).consignment
+        if me() not in seconders(view, c, hand_off):
+            raise Forbidden(
+                f"It takes a second person who keeps {c.to_site}, no party of the hand-off, with a device"
+                " that has been enrolled for a day."
+            )
+        return show("sign_seconding.html", view, hand_off=hand_off)
 
 
 @blueprint.get("/sign/packing")

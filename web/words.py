@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from custody import facts
 from custody.facts import Cause
-from custody.rules.alarms import Notice
+from custody.rules.alarms import Alarm, Notice
+from custody.rules.consignments import Consignment
 from custody.rules.media import Exposure
 from custody.rules.people import RELAXATIONS, Person
 from custody.store.queries import View
@@ -32,7 +33,7 @@ STATES: Final = {
     "withdrawn": "withdrawn",
     "approved": "waits for pick-up",
     "travelling": "on its way",
-    "received": "received, not complete",
+    "received": "received, something is open",
     "arrived": "arrived",
 }
 AUDIENCES: Final = {
@@ -72,6 +73,7 @@ def teach(app: Flask) -> None:
         on_rung=on_rung,
     )
     app.jinja_env.globals.update(
+        trouble=trouble,
         CAUSES=CAUSES,
         STATES=STATES,
         AUDIENCES=AUDIENCES,
@@ -84,6 +86,13 @@ def teach(app: Flask) -> None:
         blueprints=app.blueprints,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def trouble(alarm: Alarm, consignment: Consignment) -> str:
+    """What an alarm is about, as things stand now."""
+    if alarm.cause in ("overdue", "not-picked-up") and consignment.state == "received":
+        return "was received, and something is still open: " + "; ".join(consignment.flags)
+    return CAUSES[alarm.cause]
 
 
 def moment(at: datetime | None, zone: str, *, day: bool = True) -> str:
@@ -140,7 +149,7 @@ def identity_in_groups(name: str) -> str:
 
 def role(name: str) -> str:
     """`site-manager` as a person says it."""
-    return name.replace("-", " ")
+    return "IT security" if name == "it-security" else name.replace("-", " ")
 
 
 def grants(person: Person) -> str:

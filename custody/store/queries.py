@@ -200,6 +200,11 @@ class View:
         found = self._rows(Device, _device.c.person == (person or self.me.id))
         return sorted(found, key=lambda device: device.enrolled_at)
 
+    def is_grown(self, person: str) -> bool:
+        """Whether the person has a device whose receipts need no second person."""
+        found = self._rows(Device, sa.and_(_device.c.person == person, _device.c.revoked_at.is_(None)))
+        return any(not device.young(self.now) for device in found)
+
     def device(self, key: str) -> Device | None:
         """The device of this key id, if it is one's own or of somebody whom these eyes may know."""
         found = self.world.find(Device, key)
@@ -288,6 +293,18 @@ class View:
             for c in consignments
         ]
 
+    def to_approve(self) -> list[Consignment]:
+        """The requests that wait for an approval which this person may sign."""
+        if self.carrier is not None or not self.may("approve a consignment"):
+            return []
+        everywhere = self.me.holds("senior-manager") or self.me.holds("head")
+        waiting = self._rows(Consignment, _consignment.c.state == "requested", most=LISTED_MOST)
+        return [
+            c
+            for c in waiting
+            if c.requester != self.me.id and (everywhere or self.me.holds("site-manager", c.from_site))
+        ]
+
     def manifest(self, consignment: Consignment) -> list[Medium]:
         """The media, in the order of the manifest's lines."""
         return [self.world.get(Medium, name) for name in consignment.media]
@@ -340,6 +357,12 @@ class View:
         if self.carrier is not None:
             return []
         return sorted(self.world.all(Route), key=lambda route: route.id)
+
+    def carriers(self) -> list[Organisation]:
+        """The organisations that have a courier and whose contract has not ended, contractors first."""
+        drive = {p.organisation for p in self.world.all(Person) if p.holds("courier")}
+        found = [o for o in self.organisations() if o.id in drive and (o.until is None or o.until > self.now)]
+        return sorted(found, key=lambda o: (o.until is None, o.id))
 
     def organisations(self) -> list[Organisation]:
         """The organisations that take part; for a contractor's eyes its own."""
@@ -485,6 +508,11 @@ class View:
         """The signed bytes of an event, by its id; None where there is none."""
         data = self._connection.scalar(sa.select(_entry.c.data).where(_entry.c.event_id == name))
         return None if data is None else Envelope.read(data).payload
+
+    def reports(self, *things: str) -> list[tuple[Told, str | None]]:
+        """What strangers wrote about these things, oldest first, with the text where it was not erased."""
+        self._at_home("report of", ", ".join(things))
+        return [(told, self.text(told.fact.report)) for told in self.history(*things, kinds=("sighted",))]
 
     def text(self, commitment: str) -> str | None:
         """The text behind a commitment; None where it was erased, and for a contractor's eyes."""
