@@ -98,9 +98,9 @@ class SignInForm(LoginForm):
 def _one_spelling(address: str) -> str:
     """The address as Flask-Security will look for it: full-width letters would else count by themselves."""
     try:
-        return str(_security._mail_util.normalize(address)).lower()  # noqa: SLF001 - it has no other name
+        return str(_security._mail_util.normalize(address.strip())).lower()  # noqa: SLF001 - it has no other name
     except ValueError:
-        return address.lower()
+        return address.strip().lower()
 
 
 def prepare(app: Flask) -> None:

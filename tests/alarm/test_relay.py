@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from world import START, World
 
 from custody import orders
+from custody.acts import people
 from custody.channels.email import Email, Relay
 from custody.errors import NoRoom, Undelivered, Unreadable
 from custody.monitor import Monitor
@@ -487,3 +488,57 @@ def test_a_round_looks_at_what_is_due_and_at_nothing_else(station: Station) -> N
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters):
                 scans = re.match(r"SCAN (\w+)(?! USING)", row.detail)
                 assert scans is None or scans[1] not in many or "USING" in row.detail, (sql, row.detail)
+
+
+# ------------------------------------------------------------------------------- what no mail can be made of
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "=?utf-8?q??=@x200.test",
+        "=?us-ascii?q?=0a?=@x.test",
+        "=?utf-8?q?=2c_x=40y=2c?=@x.test",
+        "a,b@x.test",
+        "a@x.test\nBcc: all@x.test",
+        "(c)@x.test",
+        '"quoted"@x.test',
+        ".a@x.test",
+        "a@-x.test",
+        "a@x..test",
+        "a b@x.test",
+    ],
+)
+def test_an_address_that_a_header_could_read_otherwise_is_refused(address: str) -> None:
+    with pytest.raises(Unreadable, match="not a mail address such as"):
+        orders.read(orders.Contact, {"name": "Eve", "address": address})
+
+
+@pytest.mark.parametrize("name", ["Hal\nHo", "Hal \u202e oH", "Hal Ho (P-3)", "\u2028", "P-1"])
+def test_a_name_that_could_pass_for_another_is_refused(name: str) -> None:
+    with pytest.raises(Unreadable, match="name"):
+        orders.read(orders.Contact, {"name": name, "address": "hal@x.test"})
+
+
+def test_a_message_that_cannot_be_made_keeps_no_other_back(station: Station) -> None:
+    """A poisonous address stands in the book, from before such were refused. All others are told."""
+    world = station.world
+    poison = "=?utf-8?q??=@x200"
+    with world.book.page("web") as page:
+        contact = page.private(poison)
+    fact = people.invitation(
+        world.book,
+        orders.Invite(
+            name="Eve", address="eve@x.test", organisation="FLEET", grants=(orders.Grant(role="courier"),)
+        ),
+    )
+    world.sign("ada", replace(fact, contact=contact))
+    world.ids["eve"] = fact.person
+    world.enrol("eve", "dana")
+    name = world.dispatch(1, courier="eve")
+    world.at += timedelta(minutes=61)
+    station.rounds(60)
+    notices = station.notices().values()
+    alarm = world.alarm(name).id
+    assert {n.outcome for n in notices if n.about == alarm and n.person == fact.person} == {"refused"}
+    assert all(n.accepted_at for n in notices if n.about == alarm and n.person != fact.person)

@@ -18,6 +18,7 @@ from world import World
 
 from custody.cli.serving import pages
 from custody.ledger.envelope import pae
+from custody.ledger.keys import SigningKey
 from custody.store import accounts
 from custody.strict import base64text, unbase64
 from web.app import WebSettings
@@ -77,9 +78,9 @@ class Office:
         assert answer.status_code == 200, answer.get_data(as_text=True)
         return str(answer.get_json()["payload"])
 
-    def sign(self, name: str, payload: str, by: str | None = None) -> Any:
+    def sign(self, name: str, payload: str, by: str | SigningKey | None = None) -> Any:
         """Signs a payload with a person's key (of `by`, if another's), and sends it in their session."""
-        key = self.world.keys[by or name]
+        key = by if isinstance(by, SigningKey) else self.world.keys[by or name]
         signature = base64text(key.sign(pae(unbase64(payload))))
         order = {"payload": payload, "key": key.public.id, "signature": signature}
         return self.send(self.as_(name), "/sign", order)

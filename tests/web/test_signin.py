@@ -14,6 +14,7 @@ from world import World
 
 from custody.errors import Forbidden, NotFound
 from custody.store import accounts
+from web import signin
 
 PASSWORD = "four unrelated words of mine"
 
@@ -201,3 +202,64 @@ def test_a_session_is_kept_from_scripts_and_from_plain_lines(
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
     office.world.book.engine.dispose()
+
+
+def test_the_lock_out_counts_every_spelling_of_an_address_as_one(office: Any) -> None:
+    """Full-width letters and other dots are the same address to whoever looks the account up."""
+    begin(office, "ann")
+    spellings = ("ann@home.test", "ann@ｈome.test", "ann@home。test", " ANN@home.test")  # noqa: RUF001
+    for number in range(accounts.WRONG_MOST):
+        sign_in(office, spellings[number % 4], "wrong")
+    for spelling in spellings:
+        _, answer = sign_in(office, spelling, PASSWORD)
+        assert answer.status_code == 200, f"{spelling} signs in past the lock-out"
+        assert answer.get_data(as_text=True).count('class="refusal"') == 1, "one sentence, not theirs besides"
+
+
+def test_whoever_goes_on_trying_does_not_keep_the_lock_closed(office: Any) -> None:
+    begin(office, "ann")
+    for _ in range(accounts.WRONG_MOST):
+        sign_in(office, "ann@home.test", "wrong")
+    for _ in range(4):
+        office.world.at += accounts.WRONG_WITHIN / 4
+        sign_in(office, "ann@home.test", "wrong")
+    _, answer = sign_in(office, "ann@home.test", PASSWORD)
+    assert answer.status_code == 302
+
+
+def test_a_head_request_uses_no_link_up(office: Any) -> None:
+    """Mail scanners send HEAD, too; and it carries no token against forged requests."""
+    token = accounts.invite_link(office.world.book, office.world.ids["ann"])
+    form = {"password": PASSWORD, "again": PASSWORD}
+    answer = office.stranger().open(f"/begin/{token}", method="HEAD", data=form)
+    assert "Set-Cookie" not in answer.headers or "session" not in answer.headers["Set-Cookie"]
+    assert accounts.open_link(office.world.book, token).purpose == "invite"
+
+
+def test_signing_out_ends_what_was_copied_before(office: Any) -> None:
+    client, _ = begin(office, "ann")
+    copied = office.stranger()
+    copied.set_cookie("custody", client.get_cookie("custody").value)
+    assert copied.get("/board").status_code == 200
+    office.post(client, "/logout")
+    assert copied.get("/board").status_code == 302
+
+
+def test_a_session_ends_however_much_it_is_used(office: Any) -> None:
+    client = office.as_("ann")
+    with client.session_transaction() as session:
+        session["since"] -= signin.SIGNED_IN_FOR + 1
+    assert client.get("/board").status_code == 302
+
+
+def test_behind_a_proxy_each_client_counts_by_itself(template: World, furnished: Any, tmp_path: Path) -> None:
+    """Else one stranger locks everybody out; and where no proxy is ours, the header is a stranger's word."""
+    for proxies, locked in ((1, False), (0, True)):
+        office = furnished(template.copy(tmp_path / str(proxies)), proxies=proxies)
+        begin(office, "ann")
+        client = office.stranger()
+        for word, source in [*[("wrong", "198.51.100.9")] * accounts.WRONG_MOST, (PASSWORD, "203.0.113.4")]:
+            form = {"csrf_token": office.token(client, "/login"), "email": "ann@home.test", "password": word}
+            answer = client.post("/login", data=form, headers={"X-Forwarded-For": source})
+        assert (answer.status_code == 200) is locked
+        office.world.book.engine.dispose()

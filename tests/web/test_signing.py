@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from world import new_key
 
-from custody.facts import Statement
+from custody import orders
+from custody.acts import people, signing
+from custody.facts import Enrolled, Statement, Subject
 from custody.ledger.envelope import pae
 from custody.rules.incidents import Incident
 from custody.rules.people import Device, Person
-from custody.store import accounts
+from custody.store import accounts, queries
 from custody.strict import base64text, unbase64
 
 
@@ -290,3 +295,92 @@ def signed(key: Any, payload: str) -> dict[str, str]:
     """An order that brings a key's signature over a payload."""
     signature = base64text(key.sign(pae(unbase64(payload))))
     return {"payload": payload, "key": key.public.id, "signature": signature}
+
+
+# ------------------------------------------------------------------------------ what a stolen session tries
+
+
+def test_nobody_piles_up_statements_that_wait(office: Any) -> None:
+    """Each would stand on the pages of everybody who could confirm it, and bury what matters."""
+    keys = [new_key() for _ in range(5)]
+    for key in keys:
+        payload = office.prepare(office.as_("carl"), what="enrolment", spki=key.public.spki)
+        assert office.sign("carl", payload, key).status_code == 200
+    with queries.view(office.world.book, office.world.ids["carl"]) as view:
+        assert [draft.key for draft in view.signed_by_me()] == [keys[-1].public.id]
+
+
+def test_what_waits_too_long_goes(office: Any) -> None:
+    payload = office.prepare(office.as_("carl"), what="enrolment", spki=(old := new_key()).public.spki)
+    office.sign("carl", payload, old)
+    office.world.at += signing.KEPT_FOR + timedelta(minutes=1)
+    payload = office.prepare(office.as_("cora"), what="enrolment", spki=(key := new_key()).public.spki)
+    office.sign("cora", payload, key)
+    with queries.view(office.world.book, office.world.ids["carl"]) as view:
+        assert view.signed_by_me() == []
+
+
+def test_a_statement_about_anything_is_no_way_to_read_the_ledger(office: Any) -> None:
+    """Carl signs an enrolment that claims to be about another event, to be shown that event as evidence."""
+    world, key = office.world, new_key()
+    with world.book.read() as connection:
+        other = connection.execute(sa.text("SELECT event_id FROM entry WHERE seq = 9")).scalar_one()
+    honest = Statement.read(signing.statement(world.book, Enrolled(world.ids["carl"], key.public.spki)))
+    payload = replace(honest, about=Subject("event", other)).payload()
+    answer = office.sign("carl", base64text(payload), key)
+    assert answer.status_code == 409
+    assert "about another" in answer.get_json()["refusal"]
+
+
+def test_a_courier_of_another_carrier_learns_nothing_by_signing(office: Any) -> None:
+    """The answer about a rival's consignment is the one about a consignment that is not there."""
+    world = office.world
+    until = world.at + timedelta(days=300)
+    people.admit_organisation(world.book, "P-1", orders.AdmitOrganisation(organisation="VAN", until=until))
+    grants = (orders.Grant(role="courier"),)
+    order = orders.Invite(name="Vic", address="vic@van.test", organisation="VAN", grants=grants)
+    invited = people.invitation(world.book, order)
+    world.sign("ada", invited)
+    world.ids["vic"] = invited.person
+    world.enrol("vic", "dana")
+    accounts.add(world.book, invited.person, "Vic", "vic@van.test")
+    name = world.request(1)
+    world.approve(name)
+    there = office.sign("vic", base64text(world.hand_off(name, "ann", "vic", "NORTH")))
+    assert there.status_code == 404
+    assert there.get_json()["refusal"] == f"There is no consignment {name} here."
+
+
+def test_an_acknowledgement_is_not_repeated_at_will(office: Any) -> None:
+    name = office.world.dispatch(1)
+    office.world.wait(minutes=61)
+    alarm = office.world.alarm(name).id
+    client = office.as_("mona")
+    assert office.post(client, f"/alarms/{alarm}/acknowledge").status_code == 302
+    again = office.post(client, f"/alarms/{alarm}/acknowledge")
+    assert again.status_code == 409
+    assert "acknowledged this already" in again.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"{", b"\xff", b'{"payload":1}', b"null"])
+def test_what_is_no_signature_gets_a_sentence(office: Any, body: bytes) -> None:
+    client = office.as_("ann")
+    headers = {"X-Custody-Script": "1", "X-CSRFToken": office.token(client)}
+    answer = client.post("/sign", data=body, content_type="application/json", headers=headers)
+    assert answer.status_code == 422
+    assert "not a signature" in answer.get_json()["refusal"]
+
+
+def test_the_account_of_one_who_was_invited_has_the_address_that_was_signed(office: Any) -> None:
+    """Two forms are open in one session; the first is signed. Alerts and account must not differ."""
+    world, client = office.world, office.as_("ada")
+    form = {"what": "invitation", "organisation": "HOME", "role": "auditor", "site": ""}
+    first = office.prepare(client, **form, name="First", address="first@home.test")
+    office.prepare(client, **form, name="Second", address="second@home.test")
+    headers = {"X-Custody-Script": "1", "X-CSRFToken": office.token(client)}
+    key = world.keys["ada"]
+    order = {"payload": first, "key": key.public.id, "signature": base64text(key.sign(pae(unbase64(first))))}
+    answer = client.post("/sign", json=order, headers=headers)
+    person = Statement.read(unbase64(first)).fact.person
+    assert answer.status_code == 200
+    assert accounts.find(world.book, person=person) is None, "it is made on the person's page"
