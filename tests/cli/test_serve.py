@@ -1,0 +1,180 @@
+"""`custody serve` as a service: pages, the monitor beside them, slow clients, and the end of both."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alarm.sink import Sink
+
+from custody.cli import parts
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0
+"""Seconds that anything may take; a machine that is busy takes longer and fails nothing."""
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    end = time.monotonic() + PATIENCE
+    while not (found := holds()):
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.1)
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """A book, and `custody serve` over it with four threads."""
+
+    def __init__(self, folder: Path, relay: int) -> None:
+        self.port = free_port()
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("CUSTODY_")},
+            "PYTHONPATH": str(ROOT),
+            "CUSTODY_BOOK": str(folder / "book"),
+            "CUSTODY_LISTEN": f"127.0.0.1:{self.port}",
+            "CUSTODY_THREADS": "4",
+            "CUSTODY_SMTP_HOST": "127.0.0.1",
+            "CUSTODY_SMTP_PORT": str(relay),
+            "CUSTODY_SMTP_TLS": "none",
+            "CUSTODY_MAIL_FROM": "alarms@serve.test",
+            "CUSTODY_LABEL_HOST": "TAPES.EXAMPLE",
+        }
+        self.run("init", "--origin", "serve.test/log", "--name", "Ada", "--address", "ada@serve.test")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "custody", "serve"],
+            cwd=ROOT,
+            env=self.environment,
+            stderr=subprocess.DEVNULL,
+        )
+        until(self.healthy)
+
+    def run(self, *arguments: str, code: int = 0, **more: str) -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", "custody", *arguments],
+            cwd=ROOT,
+            env={**self.environment, **more},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert run.returncode == code, run.stdout + run.stderr
+        return run.stdout + run.stderr
+
+    def healthy(self) -> bool:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            line.request("GET", "/healthz")
+            return line.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            line.close()
+
+    def monitor(self) -> int | None:
+        """The process of the monitor, found as an administrator would: by its command."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"monitor" in words and f"{self.process.pid}".encode() in words:
+                return int(folder.name)
+        return None
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Sink(parts.clock) as sink:
+        service = Service(tmp_path_factory.mktemp("serve"), sink.port)
+        yield service
+        service.process.kill()
+        service.process.wait()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found by /proc")
+
+
+def test_the_doctor_finds_everything_well(service: Service) -> None:
+    until(lambda: "ok   monitor" in service.run("doctor"))
+    said = service.run("doctor")
+    assert "BAD" not in said
+    assert "127.0.0.1" in said
+
+
+def test_the_doctor_tries_what_a_message_would(service: Service) -> None:
+    """A relay that answers is not yet one that takes mail so: this one offers no encryption."""
+    assert "BAD  mail" in service.run("doctor", code=1, CUSTODY_SMTP_TLS="starttls")
+
+
+def test_settings_that_cannot_be_are_named(service: Service) -> None:
+    said = service.run("doctor", code=2, CUSTODY_SMTP_PORT="abc", CUSTODY_SMTP_TLS="maybe")
+    assert "CUSTODY_SMTP_PORT: " in said
+    assert "CUSTODY_SMTP_TLS: " in said
+    assert "Traceback" not in said
+    assert "an address and a port" in service.run("serve", code=2, CUSTODY_LISTEN="8080")
+
+
+def test_a_port_that_is_taken_is_a_sentence(service: Service) -> None:
+    said = service.run("serve", code=2)
+    assert f"Port {service.port} on 127.0.0.1 cannot be had" in said
+
+
+def test_a_book_without_its_policy_says_what_a_backup_has(service: Service, tmp_path: Path) -> None:
+    service.run(
+        "init",
+        "--book",
+        str(tmp_path / "b"),
+        "--origin",
+        "x.test/log",
+        "--name",
+        "A",
+        "--address",
+        "a@x.test",
+    )
+    (tmp_path / "b" / "policy").unlink()
+    assert "policy is missing" in service.run("export", "--book", str(tmp_path / "b"), "out.zip", code=2)
+
+
+@needs_proc
+def test_a_monitor_that_was_killed_is_started_again(service: Service) -> None:
+    first = until(service.monitor)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: service.monitor() not in (None, first))
+    assert service.healthy()
+
+
+def test_clients_that_are_slow_on_purpose_stop_nobody_for_long(service: Service) -> None:
+    """As many sockets as threads, each with the beginning of a form and no more."""
+    head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\na="
+    slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(4)]
+    try:
+        for line in slow:
+            line.sendall(head)
+        time.sleep(0.5)
+        assert service.healthy()
+    finally:
+        for line in slow:
+            line.close()
+
+
+@needs_proc
+def test_when_the_server_ends_its_monitor_ends(service: Service) -> None:
+    until(service.monitor)
+    service.process.terminate()
+    assert service.process.wait(PATIENCE) == 0
+    until(lambda: service.monitor() is None)
