@@ -36,10 +36,9 @@ def acknowledge(book: Book, by: str, name: str, *, how: str = "web") -> None:
             raise Forbidden("Only somebody who was told can acknowledge this alarm.")
         if alarm.ended_at is not None:
             raise Conflict("This alarm has ended already.")
-        known = alarm.acknowledgements
-        rung = alarm.rung if alarm.repeat else max(alarm.rung - 1, 0)
-        if any(a.person == by and a.rung == rung and page.now - a.at < ACKNOWLEDGED_FOR / 2 for a in known):
+        if any(a.person == by and page.now - a.at < ACKNOWLEDGED_FOR / 2 for a in alarm.acknowledgements):
             raise Conflict("You have acknowledged this already: the repeats are spared you for an hour.")
+        rung = alarm.rung if alarm.repeat else max(alarm.rung - 1, 0)
         page.record(Acknowledged(by, name, rung))
 
 

@@ -358,7 +358,7 @@ class Ladder(RuleBasedStateMachine):
         refusal: type[Refusal] | None = None
         if who == "olga" or who in self.oracle.gone or who not in bell.told:
             refusal = Forbidden
-        elif bell.ended:
+        elif bell.ended or any(n == who and self.world.at - at < HOUR / 2 for n, at in bell.known):
             refusal = Conflict
         with pytest.raises(refusal) if refusal else contextlib.nullcontext():
             alarms.acknowledge(self.world.book, self.world.ids[who], f"A-{bell.number}")
