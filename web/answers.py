@@ -15,7 +15,17 @@ from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from custody.errors import Conflict, Forbidden, Forged, Impossible, NoRoom, NotFound, Refusal, Unreadable
+from custody.errors import (
+    Conflict,
+    Forbidden,
+    Forged,
+    Impossible,
+    NoRoom,
+    NotFound,
+    Refusal,
+    Unreadable,
+    Untrusted,
+)
 from labels.sheet import Unprintable
 from web.room import reply, settings
 
@@ -59,6 +69,7 @@ def prepare(app: Flask) -> None:
     app.after_request(_onward)
     app.after_request(_dress)
     app.register_error_handler(Refusal, _refuse)
+    app.register_error_handler(Untrusted, _distrust)
     app.register_error_handler(Unprintable, _unprintable)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _broken)
@@ -112,6 +123,14 @@ def _answer(sentence: str, status: int) -> Any:
 def _refuse(refusal: Refusal) -> Any:
     status = next((code for kind, code in STATUS if isinstance(refusal, kind)), 409)
     return _answer(str(refusal), status)
+
+
+def _distrust(problem: Untrusted) -> Any:
+    """The book cannot be trusted or written: this process answers once more, and ends."""
+    log.critical("the book cannot be trusted", path=request.path, why=str(problem))
+    if (stop := settings().stop) is not None:
+        stop()
+    return _answer(f"The book cannot be used now: {problem}", 503)
 
 
 def _unprintable(problem: Unprintable) -> Any:

@@ -33,7 +33,7 @@ def bundle() -> Response:
 @blueprint.get("/ledger/policy")
 def policy() -> Response:
     """The auditor's trust file (C2SP tlog-policy), as `custody init` wrote it."""
-    return _file(f"log {book().keys.log.verifier}\nquorum none\n".encode(), "policy", "text/plain")
+    return _file(book().policy.encode(), "policy", "text/plain")
 
 
 @blueprint.get("/ledger/checkpoint")

@@ -34,7 +34,8 @@ class WebSettings:
     `base_url` is where people sign in, without a slash at its end; `label_host` stands on printed labels,
     empty where none can be printed yet; `found_phone` is whom a finder calls. `proxies` is how many of ours
     stand in front and say truly where a request comes from. `inbox` gives a demo's letters,
-    newest first. `incident_pdf` makes the report of an incident, by its number.
+    newest first. `incident_pdf` makes the report of an incident, by its number. `stop` ends this process, if
+    its book cannot be trusted any more.
     """
 
     secret_key: str
@@ -45,6 +46,7 @@ class WebSettings:
     proxies: int = 0
     inbox: Callable[[], Sequence[Letter]] | None = None
     incident_pdf: Callable[[Book, str], bytes] | None = None
+    stop: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 from custody import facts
 from custody.facts import Fact, Received, Signed, Statement
 from custody.ledger.envelope import Envelope
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint, Note, policy_text
 from custody.rules import media as media_rules
 from custody.rules.alarms import Alarm, Notice, at_once
 from custody.rules.cases import Packing
@@ -31,6 +31,7 @@ from custody.rules.incidents import DECISION_LASTS, Incident, incident_of
 from custody.rules.media import DataSet, Medium
 from custody.rules.people import Device, Person, Site, number
 from custody.rules.world import Event, World, seen_size
+from custody.store import private
 from custody.store.book import Book, BookWorld, newest_note
 from custody.store.nouns import SHELVES
 from custody.writers import incident as case
@@ -40,9 +41,8 @@ from custody.writers.pdf import count, grouped, short
 
 Names = Callable[[str], str | None]
 
-_entry, _checkpoint, _mention, _private, _hand_off, _notice = (
-    SQLModel.metadata.tables[name]
-    for name in ("entry", "checkpoint", "mention", "private", "hand_off", "notice")
+_entry, _checkpoint, _mention, _hand_off, _notice = (
+    SQLModel.metadata.tables[name] for name in ("entry", "checkpoint", "mention", "hand_off", "notice")
 )
 
 
@@ -140,12 +140,7 @@ class _Look:
 
     def text(self, commitment: str) -> str | None:
         """The text under this commitment; None where it was erased. Another text than that is not shown."""
-        row = self.connection.execute(sa.select(_private).where(_private.c.commitment == commitment)).first()
-        if row is None:
-            return None
-        if hashlib.sha256(row.salt + row.text.encode()).hexdigest() != commitment:
-            return "(not shown: it was changed, and is not the text that the ledger commits to)"
-        return str(row.text)
+        return private.shown(self.connection, commitment)
 
     def rows(self, kind: type[Any], which: sa.ColumnElement[bool]) -> list[Any]:
         """The nouns of a kind that fit."""
@@ -677,8 +672,7 @@ def _roles(world: World, name: str) -> str:
 
 def _proof(look: _Look) -> case.Proof:
     genesis = look.event(look.world.log.genesis).fact
-    # `custody init` writes the policy outside the book; so long as there is no witness, this is its text.
-    policy = f"log {genesis.log_key}\nquorum none\n"
+    policy = policy_text(genesis.log_key)
     return case.Proof(
         origin=look.world.log.id,
         genesis=look.world.log.genesis,

@@ -6,16 +6,13 @@ way round a crash would lose it, and a lost alarm is what this system is there t
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
-import sqlalchemy as sa
 import structlog
-from sqlmodel import SQLModel
 
 from custody.errors import Undelivered, Untrusted
 from custody.facts import Attempted
@@ -23,7 +20,7 @@ from custody.rules.alarms import Notice
 from custody.rules.notices import Channel, Message, words
 from custody.rules.people import Person
 from custody.rules.world import World
-from custody.store import outbox
+from custody.store import outbox, private
 from custody.store.book import Book
 from custody.store.outbox import Parcel
 
@@ -36,7 +33,6 @@ ROUND_MOST: Final = 0.6 * outbox.LEASE.total_seconds()
 """Seconds that one round may take: nothing is ever sent under a lease that has run out."""
 
 log = structlog.get_logger("custody.notices")
-_private = SQLModel.metadata.tables["private"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +108,10 @@ def _address(book: Book, world: World, person: str) -> str | None:
     """
     commitment = world.get(Person, person).contact
     with book.read() as connection:
-        row = connection.execute(sa.select(_private).where(_private.c.commitment == commitment)).first()
-    if row is None or hashlib.sha256(row.salt + row.text.encode()).hexdigest() != commitment:
-        return None
-    return str(row.text)
+        try:
+            return private.read(connection, commitment)
+        except private.Changed:
+            return None
 
 
 def _mark(book: Book, parcel: Parcel, sent: _Sent) -> None:

@@ -114,7 +114,13 @@ def web_settings(settings: Settings, folder: Path) -> WebSettings:
         found_phone=settings.found_phone,
         proxies=settings.proxies,
         incident_pdf=_incident_pdf,
+        stop=_stop,
     )
+
+
+def _stop() -> None:
+    """Ends this worker. The next one opens the book anew, and does not begin where that is refused."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _incident_pdf(book: Book, name: str) -> bytes:

@@ -203,6 +203,11 @@ class Opened:
     witnesses: tuple[str, ...]
 
 
+def policy_text(vkey: str) -> str:
+    """The trust file of a log that has no witness: C2SP tlog-policy."""
+    return f"log {vkey}\nquorum none\n"
+
+
 @dataclass(frozen=True)
 class Policy:
     """Whose checkpoints are believed: one of these logs', cosigned by a quorum of these witnesses."""

@@ -18,7 +18,6 @@ import contextlib
 import errno
 import fcntl
 import functools
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +37,7 @@ from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subje
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
-from custody.ledger.note import Checkpoint, LogKey, Note
+from custody.ledger.note import Checkpoint, LogKey, Note, policy_text
 from custody.ledger.tiles import WIDTH
 from custody.rules.alarms import Notice
 from custody.rules.history import check_signatures, evolve
@@ -47,6 +46,7 @@ from custody.rules.world import DEMO_ORIGIN, Event, Log, N, Noun, World
 from custody.store import tables
 from custody.store.mentions import mentions
 from custody.store.nouns import FEW, SHELVES
+from custody.store.private import commitment_of
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
@@ -194,7 +194,7 @@ class Page:
         The text and the salt go into the table from which they can be erased.
         """
         salt = self._book.random(32)
-        commitment = hashlib.sha256(salt + text.encode()).hexdigest()
+        commitment = commitment_of(salt, text)
         self._texts.append({"commitment": commitment, "salt": salt, "text": text})
         return commitment
 
@@ -349,6 +349,11 @@ class Book:
     def is_demo(self) -> bool:
         """Whether this book was made to be looked at: nothing else gives scaled time or one-time links."""
         return self.origin == DEMO_ORIGIN
+
+    @property
+    def policy(self) -> str:
+        """The auditor's trust file (C2SP tlog-policy). There is no witness yet."""
+        return policy_text(str(self.keys.log.verifier))
 
     @contextlib.contextmanager
     def page(self, how: str) -> Iterator[Page]:

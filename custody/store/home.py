@@ -63,7 +63,7 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
     keys = Keys(founding.log_key, founding.server_key)
     book = Book(engine, folder / "book.lock", founding.origin, keys=keys, clock=clock, random=random)
     vkey = str(founding.log_key.verifier)
-    (folder / "policy").write_text(f"log {vkey}\nquorum none\n", "ascii")
+    (folder / "policy").write_text(book.policy, "ascii")
     with book.page("console") as page:
         contact = page.private(founding.contact)
         page.found(

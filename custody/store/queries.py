@@ -28,11 +28,11 @@ from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, Route
 from custody.rules.handoffs import HandOff
-from custody.rules.incidents import Incident, incident_of
+from custody.rules.incidents import Incident
 from custody.rules.media import DataSet, Exposure, Medium, exposure
 from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
 from custody.rules.world import Noun, World
-from custody.store import accounts
+from custody.store import accounts, private
 from custody.store.book import Book, BookWorld
 from custody.store.nouns import SHELVES
 
@@ -42,9 +42,7 @@ LISTED_MOST: Final = 500
 """Rows of a list on one page; the search finds the rest."""
 
 _tables = SQLModel.metadata.tables
-_entry, _checkpoint, _mention, _private = (
-    _tables[name] for name in ("entry", "checkpoint", "mention", "private")
-)
+_entry, _checkpoint, _mention = (_tables[name] for name in ("entry", "checkpoint", "mention"))
 _draft, _pulse, _medium, _hand_off = (_tables[name] for name in ("draft", "pulse", "medium", "hand_off"))
 _alarm, _consignment, _device = (_tables[name] for name in ("alarm", "consignment", "device"))
 _notice, _packing, _incident = (_tables[name] for name in ("notice", "packing", "incident"))
@@ -117,7 +115,7 @@ class View:
         self._book = book
         self.world: World = BookWorld(connection, {})
         self.me = self.world.get(Person, person)
-        self.now = max(book.clock(), self.world.log.last)
+        self.now = self.world.moment = max(book.clock(), self.world.log.last)
 
     # ---------------------------------------------------------------------------------- whose eyes these are
 
@@ -283,11 +281,12 @@ class View:
             sa.and_(_alarm.c.consignment.in_(names), _alarm.c.ended_at.is_(None)),
             most=10 * LISTED_MOST,
         )
+        missing = {i.consignment: i for i in self._rows(Incident, _incident.c.consignment.in_(names))}
         return [
             Trip(
                 c,
                 tuple(a for a in ringing if a.consignment == c.id),
-                incident_of(self.world, c.id),
+                missing.get(c.id),
                 self.zone(c.to_site),
             )
             for c in consignments
@@ -518,8 +517,7 @@ class View:
         """The text behind a commitment; None where it was erased, and for a contractor's eyes."""
         if self.carrier is not None:
             return None
-        query = sa.select(_private.c.text).where(_private.c.commitment == commitment)
-        return cast("str | None", self._connection.scalar(query))
+        return private.shown(self._connection, commitment)
 
     def silent_for(self, part: str) -> timedelta | None:
         """For how long, in real time, a part of the system has given no sign; None where it never did."""
