@@ -7,6 +7,7 @@ import pytest
 import qrcode
 from hypothesis import given
 from hypothesis import strategies as st
+from qrcode.util import MODE_ALPHA_NUM, QRData
 from reportlab.graphics.barcode import code39
 
 from labels import symbols
@@ -21,6 +22,15 @@ def test_any_text_that_fits_makes_a_code_of_one_size(text: str) -> None:
     runs = symbols.qr(text)
     assert {(0, 0, 7), (22, 0, 7), (0, 28, 7)} <= set(runs)
     assert all(0 <= x < x + length <= 29 and 0 <= y < 29 and length > 0 for x, y, length in runs)
+
+
+@given(st.text(ALPHANUMERIC, min_size=1, max_size=61))
+def test_what_is_added_up_is_what_qrcode_draws(text: str) -> None:
+    code: Any = qrcode.QRCode(version=3, error_correction=qrcode.ERROR_CORRECT_M, mask_pattern=3)
+    code.add_data(QRData(text.encode("ascii"), mode=MODE_ALPHA_NUM), optimize=0)
+    code.make(fit=False)
+    black = {(x, y) for y, row in enumerate(code.modules) for x, module in enumerate(row) if module}
+    assert {(x + n, y) for x, y, length in symbols.qr(text) for n in range(length)} == black
 
 
 @given(VOLSER)
@@ -42,6 +52,7 @@ def test_one_wrong_module_is_enough_to_stop(module: tuple[int, int], monkeypatch
         code.modules[row][column] = not code.modules[row][column]
 
     monkeypatch.setattr(qrcode.QRCode, "make", make_badly)
+    monkeypatch.setattr(symbols, "_patterns", symbols._patterns.__wrapped__)
     with pytest.raises(symbols.Unread, match=r"does not read back\. Nothing was printed"):
         symbols.qr("HTTPS://LABELS.EXAMPLE/M/00000000000016JD")
 
