@@ -11,12 +11,15 @@ person waits, `target` is in the row's unit and `met` compares the value.
 
 from __future__ import annotations
 
+import email
 import io
 import json
+import logging
 import os
 import secrets
 import smtplib
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import structlog
 from aiosmtpd.controller import Controller
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
@@ -88,13 +92,14 @@ def bare_fsync(folder: Path) -> float:
 
 
 class Sink:
-    """Counts, and notes when each message was taken."""
+    """Notes when each message was taken, by its Message-ID."""
 
     def __init__(self) -> None:
-        self.taken: list[tuple[float, str]] = []
+        self.taken: dict[str, float] = {}
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: ARG002, N802
-        self.taken.append((time.perf_counter(), envelope.rcpt_tos[0]))
+        head = email.message_from_bytes(envelope.content.partition(b"\r\n\r\n")[0])
+        self.taken[head["Message-ID"]] = time.perf_counter()
         return "250 taken"
 
 
@@ -157,21 +162,16 @@ def burst(folder: Path) -> list[Row]:
         began = time.perf_counter()
         while any(notice.accepted_at is None for notice in waiting(world)):
             monitor.round()
-        seniors = [moment - began for moment, to in sink.taken if to.startswith("dana")]
+        seniors = sorted(sink.taken[message] - began for message in first_told(world))
         everybody = told(world) / (time.perf_counter() - began)
     finally:
         server.stop()
-    listed = first_told(world)
+    assert len(seniors) == BURST, "each consignment's first notice to a senior was accepted"
+    p99 = seniors[BURST * 99 // 100 - 1]
+    g1 = "G1: 1,000 due at once, due to the relay's 250 for the first notice to a senior"
     return [
-        Row(
-            "G1: 1,000 due at once, due to the last relay's 250 for a first notice to a senior",
-            max(seniors),
-            "s",
-            None,
-            None,
-            "max <= 15 s",
-            met=max(seniors) <= 15 and listed == BURST,
-        ),
+        Row(f"{g1}, p99", p99, "s", None, None, "<= 5 s", met=p99 <= 5),
+        Row(f"{g1}, max", seniors[-1], "s", None, None, "<= 15 s", met=seniors[-1] <= 15),
         Row(
             "notices told and recorded in that burst, many in one message; bound: bare messages",
             everybody,
@@ -189,12 +189,11 @@ def waiting(world: World) -> list[Notice]:
         return [n for n in looked.all(Notice) if n.accepted_at is None]
 
 
-def first_told(world: World) -> int:
-    """How many alarms have a first notice to the senior manager on call that was accepted."""
-    dana = world.ids["dana"]
+def first_told(world: World) -> list[str]:
+    """For each alarm the message that carried its first notice to the senior manager on call."""
+    ending = f"/1.0/{world.ids['dana']}/email"
     with world.book.world() as looked:
-        mine = [n for n in looked.all(Notice) if n.person == dana and n.accepted_at is not None]
-        return len({n.about for n in mine if n.id.startswith("A-")})
+        return [n.message for n in looked.all(Notice) if n.id.endswith(ending) and n.message is not None]
 
 
 def told(world: World) -> int:
@@ -235,16 +234,29 @@ def entries(bundle: bytes) -> list[bytes]:
     return found
 
 
+def the_book(folder: Path) -> list[Row]:
+    """Acts and the audit of what they left."""
+    checks, fsync = bare_checks(), bare_fsync(folder)
+    world = World(folder / "acts")
+    return [*acts(world, checks, fsync), two_hundred(world, fsync), *audit(world, checks)]
+
+
+PARTS = {"book": the_book, "burst": burst, "labels": lambda _: [labels_10_000()]}
+"""Each is measured in a process of its own: what one leaves in memory must not slow the next."""
+
+
+def measure(part: str) -> list[Row]:
+    run = subprocess.run([sys.executable, __file__, part], stdout=subprocess.PIPE, text=True, check=True)
+    return [Row(**row) for row in json.loads(run.stdout)]
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        checks, fsync = bare_checks(), bare_fsync(folder)
-        world = World(folder / "acts")
-        rows = acts(world, checks, fsync)
-        rows.append(two_hundred(world, fsync))
-        rows += audit(world, checks)
-        rows += burst(folder)
-        rows.append(labels_10_000())
+    if sys.argv[1:]:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        with tempfile.TemporaryDirectory() as name:
+            print(json.dumps([asdict(row) for row in PARTS[sys.argv[1]](Path(name))]))
+        return
+    rows = [row for part in PARTS for row in measure(part)]
     RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")
     for row in rows:
         ratio = f"  {row.ratio:.2f} of the bound {row.bound:,.4g}" if row.ratio is not None else ""
