@@ -14,6 +14,7 @@ from custody.errors import Conflict, Forbidden, Impossible
 from custody.facts import Acknowledged, Decided, Sighted
 from custody.rules.alarms import ACKNOWLEDGED_FOR, Alarm
 from custody.rules.consignments import Consignment
+from custody.rules.incidents import expect_alarms
 from custody.rules.media import Medium
 from custody.rules.overdue import owed, watchers
 from custody.rules.people import require
@@ -80,7 +81,9 @@ def _climb_some(book: Book, how: str) -> int:
     with book.page(how) as page:
         due = sa.select(_alarm.c.id).where(_alarm.c.next_at <= page.now).order_by(_alarm.c.next_at)
         count = 0
-        for name in page.connection.scalars(due.limit(ALARMS_ON_A_PAGE)).all():
+        names = page.connection.scalars(due.limit(ALARMS_ON_A_PAGE)).all()
+        expect_alarms(page.world, names)
+        for name in names:
             count += _climb_one(page, name)
             if page.room < FACTS_OF_AN_ALARM:
                 break

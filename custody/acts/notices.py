@@ -17,6 +17,7 @@ import structlog
 from custody.errors import Undelivered, Untrusted
 from custody.facts import Attempted
 from custody.rules.alarms import Notice
+from custody.rules.incidents import expect_alarms
 from custody.rules.notices import Channel, Message, words
 from custody.rules.people import Person
 from custody.rules.world import World
@@ -89,7 +90,9 @@ def _try(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
 
 def _send(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
     with book.world() as world:
+        world.expect(Notice, parcel.notices)
         notices = [world.get(Notice, key) for key in parcel.notices]
+        expect_alarms(world, [notice.about for notice in notices if notice.matter is None])
         text = words(world, notices, book.clock(), site)
         address = _address(book, world, parcel.person)
     if address is None:

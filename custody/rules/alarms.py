@@ -110,8 +110,10 @@ def _tell(
     matter: Matter | None = None,
 ) -> None:
     """A notice for each recipient. Its key holds what it is for, so that a second one cannot be."""
+    keys = {recipient: f"{source}/{recipient.person}/{recipient.channel}" for recipient in told}
+    world.expect(Notice, keys.values())
     for recipient in told:
-        key = f"{source}/{recipient.person}/{recipient.channel}"
+        key = keys[recipient]
         world.get(Person, recipient.person)
         new(world, Notice(key, about, recipient.person, recipient.channel, at, matter))
 
@@ -201,6 +203,7 @@ def informed(world: World, event: Event) -> None:
 def attempted(world: World, event: Event) -> None:
     """A message carried these notices, or failed to. Once accepted, a notice stays accepted."""
     fact: Attempted = event.fact
+    world.expect(Notice, fact.notices)
     for key in fact.notices:
         notice = world.get(Notice, key)
         if notice.accepted_at is None:

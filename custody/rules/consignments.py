@@ -122,6 +122,7 @@ def requested(world: World, event: Event) -> None:
         raise Impossible("A manifest names at least one medium.")
     if fact.packing is not None and world.get(Packing, fact.packing).media != fact.media:
         raise Impossible("The manifest is not what was packed, in the order in which it was packed.")
+    world.expect(Medium, fact.media)
     for name in fact.media:
         medium(world, name)
     for thing in _things(world, fact.media, fact.packing):
@@ -243,6 +244,7 @@ def _things(world: World, media: tuple[str, ...], packing: str | None) -> list[M
     if packing is not None:
         packed = world.get(Packing, packing)
         names += [packed.case, packed.seal]
+    world.expect(Medium, names)
     return [world.get(Medium, name) for name in names]
 
 

@@ -7,6 +7,7 @@ nobody looks after rings again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -60,6 +61,16 @@ def incident_of(world: World, consignment: str) -> Incident | None:
     """The consignment's incident, if one has opened."""
     link = world.find(IncidentOf, consignment)
     return None if link is None else world.get(Incident, link.incident)
+
+
+def expect_alarms(world: World, names: Iterable[str]) -> None:
+    """These alarms will be asked for, and with them their consignments and incidents."""
+    world.expect(Alarm, names)
+    trips = {alarm.consignment for name in names if (alarm := world.find(Alarm, name)) is not None}
+    world.expect(Consignment, trips)
+    world.expect(IncidentOf, trips)
+    links = [link for trip in trips if (link := world.find(IncidentOf, trip)) is not None]
+    world.expect(Incident, [link.incident for link in links])
 
 
 def opened(world: World, event: Event) -> None:

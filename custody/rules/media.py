@@ -73,6 +73,7 @@ class Exposure:
 def registered(world: World, event: Event) -> None:
     """New things on the books."""
     fact: Registered = event.fact
+    world.expect(Medium, [item.id for item in fact.items])
     for item in fact.items:
         world.get(Site, item.site)
         new(world, Medium(item.id, item.what, item.site, item.volser, item.form))

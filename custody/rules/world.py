@@ -86,6 +86,9 @@ class World:
             raise NotFound(f"There is no {kind.__name__.lower()} {name} here.")
         return noun
 
+    def expect(self, kind: type[Noun], names: Iterable[str]) -> None:
+        """These nouns will be asked for, one by one: a world over tables reads them in one go."""
+
     def put(self, noun: Noun) -> None:
         """This noun is now so."""
         self._nouns.setdefault(type(noun), {})[noun.id] = noun

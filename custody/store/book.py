@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -51,6 +51,8 @@ from custody.store.private import commitment_of
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
+ASKED_AT_ONCE: Final = 500
+"""Names in one query; every database takes so many."""
 _entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
 
 
@@ -79,12 +81,13 @@ class BookWorld(World):
         self._connection = connection
         self._nouns = {kind: dict(nouns) for kind, nouns in kept.items()}
         self._whole = set(kept)
+        self._absent: set[tuple[type[Noun], str]] = set()
         self.changed: dict[tuple[type[Noun], str], Noun] = {}
 
     @override
     def find(self, kind: type[N], name: str) -> N | None:
         known = super().find(kind, name)
-        if known is not None or kind in self._whole:
+        if known is not None or kind in self._whole or (kind, name) in self._absent:
             return known
         shelf = SHELVES[kind]
         row = self._connection.execute(sa.select(shelf.table).where(shelf.table.c.id == name)).first()
@@ -93,6 +96,17 @@ class BookWorld(World):
         noun = cast("N", shelf.noun(row))
         self._nouns.setdefault(kind, {})[name] = noun
         return noun
+
+    @override
+    def expect(self, kind: type[Noun], names: Iterable[str]) -> None:
+        held = self._nouns.setdefault(kind, {})
+        wanted = [] if kind in self._whole else [name for name in names if name not in held]
+        shelf = SHELVES[kind]
+        for start in range(0, len(wanted), ASKED_AT_ONCE):
+            some = wanted[start : start + ASKED_AT_ONCE]
+            rows = self._connection.execute(sa.select(shelf.table).where(shelf.table.c.id.in_(some)))
+            held.update((row.id, shelf.noun(row)) for row in rows)
+        self._absent.update((kind, name) for name in wanted if name not in held)
 
     @override
     def put(self, noun: Noun) -> None:
