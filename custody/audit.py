@@ -30,8 +30,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from custody import facts
 from custody.errors import Backwards, Forged, Refusal, Unreadable
-from custody.facts import Climbed, Genesis, NewerKind, Received, Statement
+from custody.facts import Cleared, Climbed, Genesis, NewerKind, Received, Recipient, Statement
 from custody.ledger.bundle import ENTRIES_MOST, NotAZip, read_folder
 from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope, event_id
@@ -69,8 +70,9 @@ class Report:
 
     `sound` is the verdict; where it is False, `failed` is the step, `why` the sentence and `entry` the
     first bad entry, if it is about one; `newer` that this program is too old to judge it. The first
-    `judged` entries hold, whole transactions of them, and `world` is what they tell. `untold` are lines about
-    alarms that told late, or others than the ladder names: no tampering, and what a server's owner could do.
+    `judged` entries hold, whole transactions of them, and `world` is what they tell. `telling` are
+    lines about alarms that told late, or not those whom the ladder names: no tampering, and yet what a
+    server's owner could do.
     """
 
     policy: str = ""
@@ -87,7 +89,7 @@ class Report:
     why: str = ""
     newer: bool = False
     judged: int = 0
-    untold: list[str] = field(default_factory=list)
+    telling: list[str] = field(default_factory=list)
     world: World = field(default_factory=World)
 
     @property
@@ -190,10 +192,15 @@ def _open(note: bytes, trust: Policy, report: Report) -> Opened:
     return opened
 
 
+def _whole(pin: bytes) -> bytes:
+    """A pin with its last line's end, which many readers of QR codes drop."""
+    return pin.rstrip(b"\n") + b"\n"
+
+
 def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint:
     """An older checkpoint that the auditor kept. It needs the log's signature, not the witnesses'."""
     try:
-        note = Note.read(pin.rstrip(b"\n") + b"\n")  # many readers of QR codes drop the last line's end
+        note = Note.read(_whole(pin))
         old = Checkpoint.read(note.text)
         signed = any(
             (key.name, key.id) == (line.name, line.key_id)
@@ -306,7 +313,7 @@ class History:
         signers = tuple(signature.key for signature in envelope.signatures)
         world.moment = at
         if isinstance(statement.fact, Climbed):
-            self._report.untold += _untold(world, statement.fact, at)
+            self._report.telling += _telling(world, statement.fact, at)
         try:
             check_signatures(world, statement.fact, envelope)
             evolve(world, Event(index, name, statement, signers, at))
@@ -319,29 +326,48 @@ class History:
         self._report.first, self._report.last = self._report.first or at, at
 
 
-def _untold(world: World, fact: Climbed, at: datetime) -> Iterator[str]:
+def _telling(world: World, fact: Climbed, at: datetime) -> Iterator[str]:
     """Where a rung was recorded late, or told others than those whom the ladder names at that moment."""
-    where = f"{fact.alarm} ({fact.consignment}) rung {fact.rung}.{fact.repeat}"
-    if at - fact.scheduled > LATE:
-        yield f"late      {where} was due {time_text(fact.scheduled)} and recorded {time_text(at)}"
     alarm = world.find(Alarm, fact.alarm)
     consignment = world.find(Consignment, fact.consignment)
-    if alarm is None or consignment is None or fact.rung != alarm.rung:
+    if alarm is None or alarm.next_at is None or consignment is None or fact.rung != alarm.rung:
         return  # a ledger that says so is not sound, and judged as such
-    wanted = {each.person for each in overdue.told(world, alarm, consignment, at)}
-    left_out = sorted(wanted - {each.person for each in fact.told})
-    if left_out:
-        yield f"untold    {where}: {', '.join(left_out)} were to be told, and were not"
+    where = f"{alarm.id} ({consignment.id}) rung {fact.rung}.{fact.repeat}"
+    if _late(alarm, at):
+        skipped = f", {fact.repeat - alarm.repeat} repeats skipped" if fact.repeat > alarm.repeat else ""
+        yield f"late      {where} was due {time_text(alarm.next_at)} and recorded {time_text(at)}{skipped}"
+    wanted, told = set(overdue.told(world, alarm, consignment, at)), set(fact.told)
+    if not wanted and not fact.repeat and alarm.ladder[fact.rung].after >= 0:
+        yield f"nobody    {where}: there was nobody to be told"
+    if wanted - told:
+        yield f"untold    {where}: {_named(wanted - told)} were to be told, and were not"
+    if told - wanted:
+        yield f"untold    {where}: {_named(told - wanted)} were told, and were not to be"
 
 
-def _unclimbed(report: Report) -> Iterator[str]:
+def _late(alarm: Alarm, now: datetime) -> bool:
+    """Whether what it owes next should have been recorded by now. Nothing is owed before it was armed."""
+    return alarm.next_at is not None and now - max(alarm.next_at, alarm.armed_at) > LATE
+
+
+def _named(told: set[Recipient]) -> str:
+    return ", ".join(sorted(f"{each.person} by {each.channel}" for each in told))
+
+
+def _owed(report: Report) -> Iterator[str]:
     """What was owed by the time of the last entry, and what no relay has accepted."""
     if report.last is None:
         return
     for alarm in report.world.all(Alarm):
-        if alarm.next_at is not None and report.last - alarm.next_at > LATE:
-            where = f"{alarm.id} ({alarm.consignment}) rung {alarm.rung}"
-            yield f"untold    {where} was due {time_text(alarm.next_at)}; the ledger goes on, and has it not"
+        where = f"{alarm.id} ({alarm.consignment})"
+        match overdue.owed(report.world, alarm, report.last):
+            case facts.Opened():
+                yield f"untold    {where}: its media are presumed missing, and no incident has opened"
+            case Cleared() if _late(alarm, report.last):
+                yield f"untold    {where} owes an all-clear since {time_text(alarm.next_at or report.last)}"
+            case Climbed() as fact if _late(alarm, report.last):
+                since = time_text(alarm.next_at or report.last)
+                yield f"untold    {where} rung {fact.rung} was due {since}; the ledger goes on without it"
     notices = report.world.all(Notice)
     unsent = [n.scheduled for n in notices if n.accepted_at is None and report.last - n.scheduled > LATE]
     if unsent:
@@ -362,7 +388,7 @@ def text(report: Report) -> str:
     if report.first is not None and report.last is not None:
         lines.append(f"time      {time_text(report.first)} to {time_text(report.last)}")
     lines += [f"step {step}    {_step(report, step)}" for step in STEPS]
-    lines += [*_weaknesses(report), *_disputes(report), *report.untold, *_unclimbed(report)]
+    lines += [*_weaknesses(report), *_disputes(report), *report.telling, *_owed(report)]
     if report.sound:
         lines += _reach(report)
     return "\n".join([*lines, verdict(report)])
@@ -434,7 +460,7 @@ def _disputes(report: Report) -> Iterator[str]:
 def _check_pin(pin: bytes, path: Path) -> None:
     """Unreadable where what was given as a pin is no checkpoint: a slip of the hand is no tampering."""
     try:
-        Checkpoint.read(Note.read(pin).text)
+        Checkpoint.read(Note.read(_whole(pin)).text)
     except Unreadable as problem:
         raise Unreadable(f"{path} is not a checkpoint, and so no pin: {problem}") from None
 

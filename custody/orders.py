@@ -35,7 +35,8 @@ def _name(value: str) -> str:
     """Names stand in what people read before they sign: none may break a line, turn it, or name another."""
     if any(unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" for c in value):
         raise ValueError("a name has no line breaks and no invisible characters")
-    if re.search(r"\bP-[0-9]", value):
+    plain = unicodedata.normalize("NFKC", value).translate({0x420: "P", 0x440: "p", 0x3A1: "P", 0x3C1: "p"})
+    if re.search(r"(?<![^\W_])p[\W_]*\d", plain, re.IGNORECASE):
         raise ValueError("a name does not hold a person's number")
     return value
 

@@ -114,6 +114,8 @@ def libzbar() -> str | None:
 
 def _open(image: bytes | Image.Image) -> Image.Image:
     """The photograph in grey, upright, at least one pixel large."""
+    if isinstance(image, bytes) and image.count(_SCAN) > _MOST_SCANS:
+        raise Unreadable(_TOO_LARGE)
     try:
         photo = image if isinstance(image, Image.Image) else Image.open(io.BytesIO(image), formats=_FORMATS)
         grey = _grey(photo)
@@ -130,7 +132,9 @@ def _open(image: bytes | Image.Image) -> Image.Image:
 
 def _grey(photo: Image.Image) -> Image.Image:
     # Asked before a pixel is unpacked: some kilobytes of PNG can announce gigabytes.
-    if photo.width * photo.height > _MOST_PIXELS:
+    most = _MOST_PIXELS if photo.mode in {"1", "L", "P", "RGB"} else _MOST_WIDE_PIXELS
+    moving = photo.format in {"PNG", "WEBP"} and getattr(photo, "n_frames", 1) > 1
+    if photo.width * photo.height > most or max(photo.size) > _LONGEST_SIDE or moving:
         raise Image.DecompressionBombError
     if photo.format in {"JPEG", "MPO"}:
         photo.draft("L", photo.size)  # luminance straight out of the file
@@ -152,14 +156,17 @@ def _is_heic(image: bytes | Image.Image) -> bool:
 
 _FORMATS = ("JPEG", "PNG", "WEBP")  # not all that Pillow knows: some of it starts other programs
 _MOST_PIXELS = 50_000_000
+_MOST_WIDE_PIXELS = 16_000_000  # of pictures with transparency or 16 bits: Pillow takes ten times the room
+_LONGEST_SIDE = 16_000
+_SCAN, _MOST_SCANS = b"\xff\xda", 100  # a progressive JPEG of many empty scans takes hours for a megabyte
 _NO_PICTURE = "This file is no picture that can be read here: send a JPEG, PNG or WebP photograph."
 _HEIC = (
     "This picture is in Apple's HEIC format, which cannot be read here. On the iPhone choose Settings, "
     "Camera, Formats, Most Compatible, and take it again."
 )
 _TOO_LARGE = (
-    f"The picture has more than {_MOST_PIXELS // 1_000_000} million pixels: take it again at a lower "
-    "resolution."
+    f"The picture has more than {_MOST_PIXELS // 1_000_000} million pixels, or is built as no camera builds "
+    "one: take it again at a lower resolution."
 )
 
 

@@ -11,8 +11,8 @@ from custody.rules.media import Medium
 from labels import identity
 from scanner_app.decode import Code
 
-_VOLSER = re.compile(r"[A-Z0-9]{6}(?:[A-Z0-9]{2})?")
-"""What stands on an LTO cartridge's spine: six characters, and mostly two for the kind of medium."""
+_VOLSER = re.compile(r"[A-Z0-9]{4,16}")
+"""What could be a volser (`custody.facts.Volser`), and so a cartridge that does not belong there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,6 @@ def match(codes: Iterable[Code], media: Sequence[Medium], packing: Packing | Non
             strange.append(code.text)
     strange += sorted(ids - line_of.keys() - {case, seal})
     lines |= {line_of[name] for name in ids & line_of.keys()}
-    known = {media[number - 1].volser for number in lines}
-    unsure = [words for words in unsure if words.partition(" ")[0] not in known]
+    still_open = {thing.volser for number, thing in enumerate(media, start=1) if number not in lines}
+    unsure = [words for words in unsure if words.partition(" ")[0] in still_open]
     return Matched(tuple(sorted(lines)), case in ids, seal in ids, tuple(unsure), tuple(strange))

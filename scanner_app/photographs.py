@@ -19,7 +19,7 @@ from custody.store.queries import View
 from scanner_app import decode
 from scanner_app.matching import Matched, match
 
-BUSY_FOR: Final = 5.0
+BUSY_FOR: Final = 3.0
 """Seconds to wait for one's turn."""
 
 _turn = threading.BoundedSemaphore(1)
@@ -48,7 +48,7 @@ def blueprint(look: Callable[[], AbstractContextManager[View]]) -> Blueprint:
             media, packing = view.manifest(consignment), view.packing(consignment)
         found = None
         if request.method == "POST":
-            found = match(_read(len(media) + 2), media, packing)
+            found = match(_read(), media, packing)
             if request.headers.get("X-Custody-Script") == "1":
                 return _told(found)
         with look() as view:
@@ -58,7 +58,7 @@ def blueprint(look: Callable[[], AbstractContextManager[View]]) -> Blueprint:
     return part
 
 
-def _read(want: int) -> tuple[decode.Code, ...]:
+def _read() -> tuple[decode.Code, ...]:
     file = request.files.get("photograph")
     data = b"" if file is None else file.read()
     if not data:
@@ -66,7 +66,7 @@ def _read(want: int) -> tuple[decode.Code, ...]:
     if not _turn.acquire(timeout=BUSY_FOR):
         raise Conflict("Other photographs are being read. Send yours again in a moment, or type the code.")
     try:
-        return decode.read(data, want=want).codes
+        return decode.read(data).codes
     finally:
         _turn.release()
 

@@ -97,7 +97,10 @@ def _guard() -> Any:
         abort(404)
     if rule == PUBLIC:
         return None
-    if not current_user.is_authenticated or signin.too_old():
+    if current_user.is_authenticated and signin.too_old():
+        session.clear()  # else the sign-in page finds them signed in, and sends them back here
+        return _to_sign_in()
+    if not current_user.is_authenticated:
         return _to_sign_in()
     with look() as view:
         if not view.active:

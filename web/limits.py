@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from flask import request
 from flask_limiter import Limiter
 
 
 def source() -> str:
-    """Where a request comes from: an IPv4 address, or the /64 that one subscriber of IPv6 has."""
-    address = ipaddress.ip_address((request.remote_addr or "::").partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    """Where this request comes from, as far as it is counted."""
+    return subscriber(request.remote_addr or "")
+
+
+def subscriber(address: str) -> str:
+    """An IPv4 address, or the /64 that one subscriber of IPv6 has; what is neither counts as it is.
+
+    Some proxies write a port behind the address.
+    """
+    bare = re.sub(r"^\[(.*)\](?::[0-9]+)?$|^([0-9.]+):[0-9]+$", r"\1\2", address).partition("%")[0]
+    try:
+        found = ipaddress.ip_address(bare)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
 
 
 limiter = Limiter(source)

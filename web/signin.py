@@ -18,7 +18,7 @@ from flask_login import user_logged_in, user_logged_out
 from flask_security import RoleMixin, Security, UserDatastore, UserMixin
 from flask_security.forms import LoginForm
 from flask_security.proxies import _security
-from flask_security.utils import hash_password, login_user, logout_user
+from flask_security.utils import hash_password, login_user
 
 from custody.errors import Unreadable
 from custody.store import accounts
@@ -157,11 +157,11 @@ def begin(token: str) -> Any:
     if request.method != "POST":
         account = accounts.find(book(), person=link.person)
         return render_template("begin.html", link=link, account=account)
+    session.clear()  # of whoever was signed in here; not signing out, which would end their other sessions
     if link.purpose == "demo":
         account = accounts.enter(book(), token)
     else:
         account = accounts.begin(book(), token, hash_password(_password()))
-    logout_user()
     g.pop("csrf_token", None)
     login_user(User(account), authn_via=["link"])
     flash("You are signed in.")

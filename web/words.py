@@ -194,6 +194,8 @@ def tell(fact: facts.Fact, view: View, signers: tuple[str, ...] = ()) -> str:
     values = {field.name: getattr(fact, field.name) for field in fields(fact)}
     for member in ("by", "person"):
         values[member] = view.name(values.get(member, ""))
+    values["events_count"] = len(values.get("events") or ())
+    values["notices_count"] = len(values.get("notices") or ())
     values["count"] = len(values.get("media") or values.get("told") or ())
     first, *others = (holder(view, key) for key in (*signers, ""))
     return _SENTENCES.get(type(fact), fact.kind).format(
@@ -208,6 +210,14 @@ def holder(view: View, key: str) -> str:
 
 
 _SENTENCES: Final[Mapping[type[facts.Fact], str]] = {
+    facts.Genesis: "The log of {organisation} began, founded by {founder}",
+    facts.Received: "The end of a transaction: {how}, {events_count} entries",
+    facts.SiteOpened: "{by} opened the site {site}",
+    facts.OrganisationAdmitted: "{by} admitted {organisation} until {until:%d %b %Y}",
+    facts.SetUpClosed: "{signer} closed the set-up",
+    facts.Routed: "{signer} set the route {route}, {origin_site} to {destination}, {transit} minutes at most",
+    facts.Informed: "{count} people are told of another event ({matter})",
+    facts.Attempted: "A message was {outcome} by the relay: {notices_count} notices",
     facts.Invited: "{signer} invited {person} of {organisation}",
     facts.Granted: "{signer} changed the roles of {person}",
     facts.Linked: "{by} made a one-time link to the account of {person}",

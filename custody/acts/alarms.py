@@ -16,7 +16,7 @@ from custody.rules.alarms import ACKNOWLEDGED_FOR, Alarm
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import expect_alarms
 from custody.rules.media import Medium
-from custody.rules.overdue import owed, watchers
+from custody.rules.overdue import overseers, owed
 from custody.rules.people import require
 from custody.store.book import Book, Page
 
@@ -46,14 +46,14 @@ def acknowledge(book: Book, by: str, name: str, *, how: str = "web") -> None:
 def sight(book: Book, item: str, report: str, *, how: str = "web") -> None:
     """A stranger scanned a label and says where the thing is. For one on its way, that is an alarm.
 
-    Of anything else the seniors and the managers of its site are told, once a day.
+    Of anything else the seniors and the managers of its site are told, once an hour.
     """
     with book.page(how) as page:
         thing = page.world.get(Medium, item)
         found = page.record(Sighted(item, page.private(report)))
         trip = None if thing.consignment is None else page.world.get(Consignment, thing.consignment)
         if not (trip is not None and trip.open) and not thing.sighted(page.now):
-            tell(page, found.event, "found", watchers(page.world, thing.site))
+            tell(page, found.event, "found", overseers(page.world, thing.site))
 
 
 def decision(page: Page, incident: str, owner: str, what: str, reason: str) -> Decided:

@@ -78,8 +78,8 @@ def take_in(
     """Registers a library's tapes and describes what is on them, as one act.
 
     A volser that is known at this site is the same medium. One that is known at another site is a
-    Conflict: two cartridges may bear it, and only their own labels can tell. An inventory row whose volser
-    the listing does not have is a Conflict naming its line.
+    Conflict: two cartridges may bear it, and only their own labels can tell. NotFound, naming its line,
+    for an inventory row whose volser the listing does not have.
     """
     tapes = [c for c in library.cartridges if not c.cleaning]
     _check_listed(inventory, {tape.volser for tape in tapes})  # before the writer's turn: it may be long

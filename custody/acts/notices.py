@@ -55,7 +55,7 @@ def deliver(book: Book, channels: Mapping[str, Channel], site: str) -> Tally:
     try:
         while parcels and time.monotonic() - began < ROUND_MOST:
             parcel, *parcels = parcels
-            sent = _try(book, channels[parcel.channel], parcel, site)
+            sent = _try(book, channels, parcel, site)
             # A crash here, after the relay's 250 and before the mark, sends this one message again.
             _mark(book, parcel, sent)
             accepted, failed = accepted + (sent.outcome == "accepted"), failed + (sent.outcome != "accepted")
@@ -77,10 +77,10 @@ class _Sent:
     """Whether a message of this id may have left the house."""
 
 
-def _try(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
+def _try(book: Book, channels: Mapping[str, Channel], parcel: Parcel, site: str) -> _Sent:
     """`_send`, so that a mistake in the program that one parcel meets does not keep back all the others."""
     try:
-        return _send(book, channel, parcel, site)
+        return _send(book, channels[parcel.channel], parcel, site)
     except Untrusted:
         raise
     except Exception as problem:

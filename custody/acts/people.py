@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from custody import orders
 from custody.acts.telling import tell
@@ -14,9 +14,11 @@ from custody.facts import (
     Linked,
     OrganisationAdmitted,
     Revoked,
+    Role,
     SiteOpened,
 )
-from custody.rules.people import Device, Organisation, Person, Site, check_roles, require
+from custody.rules.overdue import overseers
+from custody.rules.people import Device, Organisation, Person, Site, check_roles, reachable, require
 from custody.rules.world import World
 from custody.store import accounts
 from custody.store.book import Book
@@ -40,11 +42,14 @@ def admit_organisation(book: Book, by: str, order: orders.AdmitOrganisation, *, 
             raise Conflict("The contract's end has passed.")
         known = page.world.find(Organisation, order.organisation)
         if known is not None and known.until is not None and order.until < known.until:
-            _check_no_senior(page.world, known)
+            _check_no_overseer(page.world, known)
         page.record(OrganisationAdmitted(by, order.organisation, order.until))
 
 
-def _check_no_senior(world: World, organisation: Organisation) -> None:
+_OVERSEE: Final[tuple[Role, ...]] = ("senior-manager", "head", "site-manager")
+
+
+def _check_no_overseer(world: World, organisation: Organisation) -> None:
     """Conflict where somebody whom alarms must reach would fall silent with the contract, told by nobody."""
     for person in world.all(Person):
         if person.organisation == organisation.id and (
@@ -87,8 +92,28 @@ def revoke(
         device = page.world.get(Device, key)
         if device.person != by:
             require(page.world, by, "revoke a device")
+        if device.revoked_at is not None:
+            raise Conflict("This device has been revoked already.")
+        owner = page.world.get(Person, device.person)
+        above = owner.holds("senior-manager") or owner.holds("head")
+        if above and owner.id != by:
+            _check_a_device_stays(page.world, device)
         revoked = page.record(Revoked(by, key, reason))
-        tell(page, revoked.event, "device-revoked", [device.person])
+        told = [owner.id, *overseers(page.world)] if above else [owner.id]
+        tell(page, revoked.event, "device-revoked", told)
+
+
+def _check_a_device_stays(world: World, device: Device) -> None:
+    """Conflict where no senior manager and no head would have a device: nobody could confirm any again."""
+    for other in world.all(Device):
+        person = world.get(Person, other.person)
+        above = person.holds("senior-manager") or person.holds("head")
+        if above and other.id != device.id and other.revoked_at is None and reachable(world, person):
+            return
+    raise Conflict(
+        "This is the last device of all senior managers and the head: without it nobody could confirm"
+        " another. Only its owner can revoke it."
+    )
 
 
 def link(book: Book, by: str, person: str, *, how: str = "web") -> str:
@@ -96,6 +121,7 @@ def link(book: Book, by: str, person: str, *, how: str = "web") -> str:
     with book.page(how) as page:
         if person != by:
             require(page.world, by, "invite a person")
+        token = accounts.put_link(book, page.connection, person)
         made = page.record(Linked(by, person))
         tell(page, made.event, "account-linked", [person])
-    return accounts.invite_link(book, person)
+        return token

@@ -45,8 +45,8 @@ from custody.rules import consignments
 from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.handoffs import HandOff
 from custody.rules.history import check_subject
-from custody.rules.overdue import watchers
-from custody.rules.people import Device, Person, check_roles, check_watch, require
+from custody.rules.overdue import overseers
+from custody.rules.people import Device, Person, check_overseers, check_roles, require
 from custody.rules.world import World
 from custody.store.book import Book, Page, Recorded, newest_note
 
@@ -196,13 +196,23 @@ def _tell(page: Page, fact: Fact, recorded: Recorded) -> None:
         return
     if isinstance(fact, Enrolled):
         tell(page, recorded.event, "device-enrolled", [fact.person])
+    elif isinstance(fact, Invited) and any(grant.role in ("senior-manager", "head") for grant in fact.grants):
+        tell(page, recorded.event, "roles-changed", overseers(world))
     elif isinstance(fact, Granted):  # or an administrator could quietly make the seniors deaf
-        tell(page, recorded.event, "roles-changed", [fact.person, *watchers(world)])
-    elif isinstance(fact, Handed) and world.get(HandOff, recorded.event).status == "disputed":
-        consignment = world.get(Consignment, fact.consignment)
-        if not consignment.open:  # else an alarm of its own rings
+        tell(page, recorded.event, "roles-changed", [fact.person, *overseers(world)])
+    elif isinstance(fact, Handed):
+        _tell_of_disputes(page)
+
+
+def _tell_of_disputes(page: Page) -> None:
+    """Of each hand-off that this page has made a dispute, where no alarm rings: some waited for this one."""
+    world = page.world
+    disputed = [n for n in world.changed.values() if isinstance(n, HandOff) and n.status == "disputed"]
+    for hand_off in disputed:
+        consignment = world.get(Consignment, hand_off.consignment)
+        if not consignment.open:
             sites = (consignment.from_site, consignment.to_site)
-            tell(page, recorded.event, "disputed", watchers(world, *sites))
+            tell(page, hand_off.id, "disputed", overseers(world, *sites))
 
 
 def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> Outcome:
@@ -228,17 +238,18 @@ def _keep(page: Page, fact: Fact, payload: bytes, mine: Signature, by: str) -> O
 
 
 def _make_room(page: Page, fact: Fact, by: str, event: str) -> None:
-    """What waited too long has gone, and newer drafts take the place of one's older: nobody piles them up.
+    """Ends what waited too long, and keeps anybody from piling up what others would have to look at.
 
-    A person enrols one device at a time, and of the hand-offs that they take DRAFTS_MOST may wait.
+    Of enrolments one waits for each person, the newest; of hand-offs no more than DRAFTS_MOST.
     """
-    mine = sa.and_(_draft.c.by == by, _draft.c.kind == fact.kind)
-    older = sa.select(_draft.c.id).where(mine).order_by(_draft.c.at.desc())
-    kept = 0 if isinstance(fact, Enrolled) else DRAFTS_MOST - 1
-    gone = [event, *page.connection.scalars(older).all()[kept:]]
-    page.connection.execute(
-        sa.delete(_draft).where(sa.or_(_draft.c.id.in_(gone), _draft.c.at < page.now - KEPT_FOR))
-    )
+    mine = sa.and_(_draft.c.by == by, _draft.c.kind == fact.kind, _draft.c.id != event)
+    gone = sa.or_(_draft.c.id == event, _draft.c.at < page.now - KEPT_FOR)
+    if isinstance(fact, Enrolled):
+        gone = sa.or_(gone, mine)
+    page.connection.execute(sa.delete(_draft).where(gone))
+    waiting = page.connection.scalar(sa.select(sa.func.count()).select_from(_draft).where(mine))
+    if int(waiting or 0) >= DRAFTS_MOST:
+        raise Conflict(f"{waiting} hand-offs that you signed wait for their givers. Withdraw one first.")
 
 
 # ------------------------------------------------------------------------------------------- the policy
@@ -287,7 +298,9 @@ def _grant(world: World, fact: Granted, by: str, _: Page) -> None:
     require(world, by, "change a person's roles")
     person = world.get(Person, fact.person)
     check_roles(world, fact.grants, person.organisation)
-    check_watch(world, person, fact.grants)
+    if fact.grants == person.grants:
+        raise Conflict(f"{person.id} has these roles already.")
+    check_overseers(world, person, fact.grants)
 
 
 def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import smtplib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 import sqlalchemy as sa
@@ -70,6 +70,7 @@ def scan(files: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--start", default=1, show_default=True, help="The first free label of the first sheet.")
 @click.option("--as", "by", default="P-1", show_default=True, help="The person who prints.")
 @click.option("--again", metavar="REASON", help="Print what was printed before, too, for this reason.")
+@click.option("--only", multiple=True, metavar="ID", help="Only the label of this id; may be repeated.")
 @click.option("--calibrate", is_flag=True, help="A page of outlines and rulers in place of labels.")
 def labels(
     folder: Path,
@@ -79,15 +80,17 @@ def labels(
     start: int,
     by: str,
     again: str | None,
+    only: tuple[str, ...],
     calibrate: bool,
 ) -> None:
     """Print labels for what has none yet. Each is read back before the file is written."""
     if calibrate:
-        out.write_bytes(calibration(STOCKS[stock]))
+        with written(out, calibration(STOCKS[stock])):
+            pass
         click.echo(f"Wrote {out}. Print it at 100 %, and measure.")
         return
     book = parts.open_book(folder)
-    things = _to_print(book, site, spines=stock == "lto-spine", again=again is not None)
+    things = _to_print(book, site, only, spines=STOCKS[stock].kind == "code39", again=again is not None)
     if not things:
         click.echo("Nothing here waits for its first label. To print again: --again 'the old one is torn'.")
         return
@@ -97,8 +100,7 @@ def labels(
         STOCKS[stock],
         start=start,
     )
-    with written(out) as file:  # recorded between the writing and the naming: no label without its fact
-        file.write(pdf)
+    with written(out, pdf):  # recorded between the writing and the naming: no label without its fact
         for first in range(0, len(things), 1000):
             names = [t.id for t in things[first : first + 1000]]
             media.labelled(book, by, names, stock, reason=again, how="console")
@@ -107,8 +109,12 @@ def labels(
     )
 
 
-def _to_print(book: Book, site: str | None, *, spines: bool, again: bool) -> list[Medium]:
+def _to_print(
+    book: Book, site: str | None, only: tuple[str, ...], *, spines: bool, again: bool
+) -> list[Medium]:
     query = sa.select(_medium).order_by(_medium.c.volser, _medium.c.id)
+    if only:
+        query = query.where(_medium.c.id.in_([_id(text) for text in only]))
     if not again:
         query = query.where(_medium.c.prints == 0)
     if spines:
@@ -120,18 +126,29 @@ def _to_print(book: Book, site: str | None, *, spines: bool, again: bool) -> lis
         return [Medium(r.id, r.what, r.site, r.volser, r.form) for r in connection.execute(query)]
 
 
+def _id(text: str) -> str:
+    try:
+        return identity.check(text)
+    except identity.NotAnId as problem:
+        raise click.UsageError(str(problem)) from None
+
+
 @contextlib.contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
-    """A file that has its name only when all went well; a sentence where it cannot be written."""
+def written(target: Path, data: bytes) -> Iterator[None]:
+    """The data is on the disk; the file has its name only when the block ended well. Else a sentence."""
     part = target.with_name(f".{target.name}.part")
     try:
         with part.open("wb") as file:
-            yield file
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
         part.replace(target)
     except OSError as problem:
         raise click.ClickException(f"{target} cannot be written: {problem.strerror}.") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 @click.command("audit", context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -2,9 +2,10 @@
 
 A thread reads a request and writes its answer without a limit of its own, so as many sockets as there are
 threads, each sending a byte now and then, would stop the pages for everybody (Slowloris). Here a request has
-LONGEST seconds for all of it; and where one address holds more than half of the threads, those that it has
-held for IMPATIENT seconds are cut off. Against many addresses a proxy that buffers requests belongs in
-front, and with a proxy in front (`CUSTODY_PROXIES`) all have one address, so that the second rule rests.
+LONGEST seconds for all of it; and one address keeps at most half of the threads for longer than IMPATIENT
+seconds: what it holds beyond that is cut off, and what it begins meanwhile is not begun. Against many
+addresses a proxy that buffers requests belongs in front, and with a proxy in front (`CUSTODY_PROXIES`) all
+have one address, so that the second rule rests.
 """
 
 from __future__ import annotations
@@ -13,13 +14,24 @@ import contextlib
 import socket
 import threading
 import time
-from collections import Counter
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from web.limits import subscriber
+
 LONGEST: Final = 120.0
-IMPATIENT: Final = 5.0
+IMPATIENT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A connection that a thread works on, from where, and since when."""
+
+    conn: Any
+    source: str
+    began: float
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn comes without types
@@ -29,34 +41,41 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn comes without type
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._held: dict[int, tuple[Any, str, float]] = {}
+        self._held: dict[int, _Held] = {}
 
     def init_process(self) -> None:
         """Gunicorn begins to work, in the worker."""
-        threading.Thread(target=self._watch, name="slow clients", daemon=True).start()
+        threading.Thread(target=self._patrol, name="slow clients", daemon=True).start()
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
         """Handles a request on a connection, in a thread."""
-        source = str(conn.client[0]) if isinstance(conn.client, tuple) else ""
-        self._held[id(conn)] = (conn, source, time.monotonic())
+        source = subscriber(str(conn.client[0])) if isinstance(conn.client, tuple) else ""
+        if len(self._slow(source)) >= self.cfg.threads // 2:
+            return False
+        self._held[id(conn)] = _Held(conn, source, time.monotonic())
         try:
             return super().handle(conn)
         finally:
             del self._held[id(conn)]
 
-    def _watch(self) -> None:
+    def _slow(self, source: str) -> list[_Held]:
+        """What this address has held for IMPATIENT seconds, oldest first."""
+        if self.proxies:
+            return []
+        before = time.monotonic() - IMPATIENT
+        return [each for each in list(self._held.values()) if each.source == source and each.began < before]
+
+    def _patrol(self) -> None:
         while True:
             time.sleep(1)
-            held, now = list(self._held.values()), time.monotonic()
-            count = Counter(source for _, source, _ in held)
-            for conn, source, began in held:
-                greedy = not self.proxies and count[source] > self.cfg.threads // 2
-                if now - began > (IMPATIENT if greedy else LONGEST):
-                    count[source] -= 1
-                    _cut(conn)
+            for each in list(self._held.values()):
+                kept = self._slow(each.source)[: self.cfg.threads // 2]
+                greedy = each.began < time.monotonic() - IMPATIENT and each not in kept and not self.proxies
+                if greedy or time.monotonic() - each.began > LONGEST:
+                    _cut(each.conn)
 
 
 def _cut(conn: Any) -> None:
-    with contextlib.suppress(OSError):  # it is closed already
+    with contextlib.suppress(OSError, ValueError):  # it is closed already
         socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)

@@ -54,6 +54,7 @@ class Alarm(Noun):
     consignment: str
     cause: Cause
     due: datetime
+    armed_at: datetime
     ladder: Ladder
     rung: int
     repeat: int
@@ -118,10 +119,12 @@ def _tell(
         new(world, Notice(key, about, recipient.person, recipient.channel, at, matter))
 
 
-def arm(world: World, consignment: str, cause: Cause, due: datetime, ladder: Ladder) -> Alarm:
+def arm(
+    world: World, consignment: str, cause: Cause, ladder: Ladder, *, due: datetime, now: datetime
+) -> Alarm:
     """A new alarm that will climb this ladder from its due time."""
     first = 0 if cause in ("overdue", "not-picked-up") else at_once(ladder)
-    alarm = Alarm(f"A-{world.next_number(Alarm)}", consignment, cause, due, ladder, first, 0, None)
+    alarm = Alarm(f"A-{world.next_number(Alarm)}", consignment, cause, due, now, ladder, first, 0, None)
     alarm = replace(alarm, next_at=alarm.scheduled(first))
     world.put(alarm)
     return alarm

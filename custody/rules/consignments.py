@@ -212,7 +212,7 @@ def ring(world: World, consignment: Consignment, cause: Cause, now: datetime) ->
         alarm = world.get(Alarm, name)
         if alarm.cause == cause and alarm.ended_at is None:
             return consignment
-    alarm = alarms.arm(world, consignment.id, cause, now, consignment.ladder)
+    alarm = alarms.arm(world, consignment.id, cause, consignment.ladder, due=now, now=now)
     return replace(consignment, alarms=(*consignment.alarms, alarm.id))
 
 
@@ -224,7 +224,7 @@ def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, 
         if watch.rings or watch.owes_an_alert(now) or watch.ended_at is not None:
             return consignment
         alarms.end(world, watch, now)
-    fresh = alarms.arm(world, consignment.id, cause, due, consignment.ladder)
+    fresh = alarms.arm(world, consignment.id, cause, consignment.ladder, due=due, now=now)
     return replace(consignment, alarms=(fresh.id, *consignment.alarms))
 
 

@@ -10,7 +10,7 @@ auditor:
                that one comes.
     disputed   something in it cannot be: two hand-offs name the same one before them, the giver did not hold
                custody, a device was revoked, one person stands on both sides, the manifest is another.
-               Nothing passes, and an alarm rings at once.
+               Nothing passes, and while the consignment is open an alarm rings at once.
 
 A receipt at the destination by someone who keeps it ends the transit even while it waits: a predecessor may
 be lost with a phone, and the media are there.

@@ -17,8 +17,8 @@ from custody.facts import Described, Labelled, Registered
 from custody.rules.people import Site, new
 from custody.rules.world import Event, Noun, World
 
-SIGHTED_FOR: Final = timedelta(hours=24)
-"""A joker who reports one label all night wakes nobody twice; each report is recorded."""
+SIGHTED_FOR: Final = timedelta(hours=1)
+"""Who reports one label again and again wakes nobody more often than this; each report is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Medium(Noun):
     """A tape, a disk, a case or a seal (`what`). `consignment` is the open one that it is bound to.
 
     `packing` is the newest one since it came here of which it is a part. `sighted_at` is when a stranger
-    reported it, of several reports within a day the first.
+    reported it, of several reports within an hour the first.
     """
 
     what: str
@@ -40,7 +40,7 @@ class Medium(Noun):
     sighted_at: datetime | None = None
 
     def sighted(self, now: datetime) -> bool:
-        """Whether a stranger has reported it within a day."""
+        """Whether a stranger has reported it within the hour."""
         return self.sighted_at is not None and now - self.sighted_at < SIGHTED_FOR
 
 

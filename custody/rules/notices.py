@@ -65,7 +65,9 @@ _CAUSES: dict[Cause, str] = {
 _NOT_YOU: Final = "If this was not you, or not with you, tell IT security now, by telephone."
 _MATTERS: Final[dict[Matter, Words]] = {
     "device-enrolled": Words("A device was enrolled in your name", _NOT_YOU),
-    "device-revoked": Words("A device of yours was revoked", _NOT_YOU),
+    "device-revoked": Words(
+        "A device was revoked, yours or a senior manager's", f"What it signs counts no more. {_NOT_YOU}"
+    ),
     "account-linked": Words(
         "A one-time link to your account was made", f"Whoever uses it chooses your password. {_NOT_YOU}"
     ),
@@ -76,13 +78,13 @@ _MATTERS: Final[dict[Matter, Words]] = {
     ),
     "found": Words(
         "A stranger has found something with a label of ours",
-        "It is on no consignment, so no alarm rings. Read what the finder wrote, look whether the thing is in"
+        "It is not on its way, so no alarm rings. Read what the finder wrote, look whether the thing is in"
         " its place, and fetch it.",
     ),
     "disputed": Words(
-        "A hand-off of a consignment that has arrived is disputed",
-        "The media are where they were received. But somebody signed a history that cannot be: a device may"
-        " be in the wrong hands.",
+        "A hand-off is disputed of a consignment that is not on its way",
+        "It has arrived, or was never approved. Two devices signed a history that cannot be: see which, and"
+        " look at once whether the media are in their place.",
     ),
 }
 """Each matter beside the ladder, and what to do about it."""

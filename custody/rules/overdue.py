@@ -13,7 +13,7 @@ from custody.facts import Audience, Cleared, Climbed, Fact, Opened, Recipient
 from custody.rules.alarms import Alarm
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import Incident, incident_of
-from custody.rules.people import Organisation, Person, with_role
+from custody.rules.people import Person, reachable, with_role
 from custody.rules.world import World
 
 
@@ -110,8 +110,9 @@ def _people(world: World, audience: Audience, consignment: Consignment) -> list[
         sites = (consignment.from_site, consignment.to_site)
         return [p for site in sites for p in with_role(world, "site-manager", site)]
     if audience == "receiving-site":
-        keepers = with_role(world, "site-operator", consignment.to_site)
-        return keepers or with_role(world, "site-manager", consignment.to_site)
+        there = consignment.to_site
+        keepers = [p for p in with_role(world, "site-operator", there) if reachable(world, p)]
+        return keepers or with_role(world, "site-manager", there)
     if audience == "carrier":
         if consignment.holder is not None:
             return [world.get(Person, consignment.holder)]
@@ -119,14 +120,8 @@ def _people(world: World, audience: Audience, consignment: Consignment) -> list[
     return with_role(world, audience)
 
 
-def watchers(world: World, *sites: str) -> list[str]:
+def overseers(world: World, *sites: str) -> list[str]:
     """Who is told of what no ladder climbs for: the seniors, the head, and the managers of these sites."""
     found = [*with_role(world, "senior-manager"), *with_role(world, "head")]
     found += [person for site in sites for person in with_role(world, "site-manager", site)]
     return [person.id for person in found if reachable(world, person)]
-
-
-def reachable(world: World, person: Person) -> bool:
-    """Whether they are still to be told: a person whose contract ended is told nothing new."""
-    organisation = world.get(Organisation, person.organisation)
-    return organisation.until is None or organisation.until > world.now

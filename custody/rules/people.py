@@ -205,15 +205,22 @@ def check_roles(world: World, grants: tuple[Grant, ...], organisation: str) -> N
             )
 
 
-def check_watch(world: World, person: Person, grants: tuple[Grant, ...]) -> None:
-    """Conflict where these roles would leave no senior manager, or no head, for an alarm to reach."""
+def check_overseers(world: World, person: Person, grants: tuple[Grant, ...]) -> None:
+    """Conflict where these roles would leave no senior manager, or no head, whom an alarm can reach."""
     for role in ("senior-manager", "head"):
         stays = any(grant.role == role for grant in grants)
-        if person.holds(role) and not stays and with_role(world, role) == [person]:
+        others = [p for p in with_role(world, role) if p.id != person.id and reachable(world, p)]
+        if person.holds(role) and not stays and not others:
             raise Conflict(
                 f"{person.id} is the only {role.replace('-', ' ')}: alarms would reach nobody in that role."
                 " Give it to another person first."
             )
+
+
+def reachable(world: World, person: Person) -> bool:
+    """Whether they are still to be told: a person whose contract ended is told nothing new."""
+    organisation = world.get(Organisation, person.organisation)
+    return organisation.until is None or organisation.until > world.now
 
 
 def of_the_house(world: World, person: Person) -> bool:

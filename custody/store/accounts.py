@@ -112,14 +112,17 @@ def invite_link(book: Book, person: str) -> str:
 
     NotFound where the person has no account.
     """
-    _get(book, person)
     with book.writing() as connection:
-        connection.execute(
-            sa.delete(_link).where(
-                _link.c.person == person, _link.c.purpose == "invite", _link.c.used_at.is_(None)
-            )
-        )
-        return _new_link(book, connection, person, "invite", INVITE_LASTS)
+        return put_link(book, connection, person)
+
+
+def put_link(book: Book, connection: sa.Connection, person: str) -> str:
+    """`invite_link` within a transaction that has begun."""
+    if connection.scalar(sa.select(_account.c.person).where(_account.c.person == person)) is None:
+        raise NotFound(f"{person} has no account here.")
+    older = sa.and_(_link.c.person == person, _link.c.purpose == "invite", _link.c.used_at.is_(None))
+    connection.execute(sa.delete(_link).where(older))
+    return _new_link(book, connection, person, "invite", INVITE_LASTS)
 
 
 def demo_link(book: Book, person: str) -> str:

@@ -289,7 +289,12 @@ class Page:
             self.connection.execute(sa.delete(tables.Outbox).where(sa.column("notice").in_(accepted)))
 
     def _priority(self, notice: Notice) -> int:
-        """Seniors first: G1 counts from the due time to the relay's word for the first of them."""
+        """Seniors first: G1 counts from the due time to the relay's word for the first of them.
+
+        What is told beside the ladder comes after all alarms, however much of it there is.
+        """
+        if notice.matter is not None:
+            return 2
         person = self.world.get(Person, notice.person)
         return 0 if person.holds("senior-manager") or person.holds("head") else 1
 

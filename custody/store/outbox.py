@@ -81,9 +81,10 @@ def next_due(connection: sa.Connection) -> datetime | None:
 
 
 def _by_person(rows: Iterable[sa.Row[tuple[object, ...]]]) -> list[list[sa.Row[tuple[object, ...]]]]:
-    groups: dict[tuple[str, str], list[sa.Row[tuple[object, ...]]]] = {}
+    """By person and channel; and what is told beside the ladder never hides an alarm in its list."""
+    groups: dict[tuple[str, str, bool], list[sa.Row[tuple[object, ...]]]] = {}
     for row in rows:
-        groups.setdefault((row.person, row.channel), []).append(row)
+        groups.setdefault((row.person, row.channel, row.notice.startswith("E-")), []).append(row)
     return list(groups.values())
 
 

@@ -6,9 +6,9 @@ import hashlib
 from typing import Final
 
 import sqlalchemy as sa
-from sqlmodel import SQLModel
 
-_private = SQLModel.metadata.tables["private"]
+from custody.store import tables
+
 CHANGED: Final = "(not shown: it was changed, and is not the text that the ledger commits to)"
 
 
@@ -23,7 +23,7 @@ def commitment_of(salt: bytes, text: str) -> str:
 
 def read(connection: sa.Connection, commitment: str) -> str | None:
     """The text, None where it was erased; Changed where somebody wrote another one in its place."""
-    row = connection.execute(sa.select(_private).where(_private.c.commitment == commitment)).first()
+    row = connection.execute(sa.select(tables.Private).where(sa.column("commitment") == commitment)).first()
     if row is None:
         return None
     if commitment_of(row.salt, row.text) != commitment:

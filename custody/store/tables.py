@@ -266,6 +266,7 @@ class AlarmRow(SQLModel, table=True):
     consignment: str = Field(index=True)
     cause: str
     due: datetime = _moment()
+    armed_at: datetime = _moment()
     ladder: Any = _json()
     rung: int
     repeat: int

@@ -30,6 +30,7 @@ from custody.facts import (
     Granted,
     Invited,
     Received,
+    Recipient,
     Revoked,
     Signed,
     SiteOpened,
@@ -886,7 +887,7 @@ def test_a_server_that_tells_nobody_is_named_by_the_report(loose: World) -> None
         page.record(replace(fact, told=()))
     report = loose.audit()
     assert report.sound
-    left_out = ", ".join(sorted(loose.ids[who] for who in ("carl", "ben", "bea")))
+    left_out = ", ".join(sorted(f"{loose.ids[who]} by email" for who in ("carl", "ben", "bea")))
     assert f"rung 0.0: {left_out} were to be told, and were not" in audit.text(report)
 
 
@@ -904,3 +905,75 @@ def test_a_ladder_that_stands_still_while_the_ledger_goes_on_is_named(loose: Wor
     loose.at += timedelta(hours=3)
     loose.register(1)
     assert re.search(rf"^untold +A-2 \({name}\) rung 0 was due ", audit.text(loose.audit()), re.MULTILINE)
+
+
+def record(world: World, **change: Any) -> None:
+    """The next fact that the consignment's alarm is owed, changed so, by a server whose owner lies."""
+    with world.book.page("monitor") as page:
+        fact = overdue.owed(page.world, page.world.get(Alarm, world.alarm("C-1").id), page.now)
+        assert isinstance(fact, Climbed)
+        page.record(replace(fact, **change))
+
+
+def test_who_was_told_and_was_not_to_be_is_named(loose: World) -> None:
+    loose.dispatch(1)
+    loose.at += timedelta(minutes=46)
+    told = tuple(Recipient(loose.ids[who], "email") for who in ("carl", "ben", "bea", "olga"))
+    record(loose, told=told)
+    text = audit.text(loose.audit())
+    assert f"{loose.ids['olga']} by email were told, and were not to be" in text
+
+
+def test_skipped_repeats_are_late(loose: World) -> None:
+    loose.dispatch(1)
+    loose.wait(hours=3)
+    loose.at += timedelta(hours=23)
+    alarms.climb(loose.book)
+    assert re.search(
+        r"^late .* rung 4\.\d+ was due .* repeats skipped$", audit.text(loose.audit()), re.MULTILINE
+    )
+
+
+def test_an_incident_that_never_opened_is_named(loose: World) -> None:
+    loose.dispatch(1)
+    for minutes in (46, 15, 15, 15):
+        loose.at += timedelta(minutes=minutes)
+        record(loose)
+    assert "are presumed missing, and no incident has opened" in audit.text(loose.audit())
+
+
+def test_an_all_clear_that_is_owed_is_called_so(loose: World) -> None:
+    name = loose.dispatch(1)
+    loose.wait(minutes=62)
+    loose.hand(name, "carl", "ben")
+    loose.at += timedelta(hours=1)
+    loose.register(1)
+    assert "owes an all-clear since" in audit.text(loose.audit())
+
+
+@pytest.mark.parametrize("transit", [5, 10, 20])
+def test_a_short_transit_is_not_called_late(loose: World, transit: int) -> None:
+    """Its reminder was due before the trip began; nothing is owed before the alarm was armed."""
+    loose.set_route(transit=transit)
+    name = loose.request(1, minutes=5)
+    loose.approve(name)
+    loose.wait(minutes=19)
+    loose.hand(name, "ann", "carl", site="NORTH")
+    loose.wait(minutes=1)
+    assert "late  " not in audit.text(loose.audit())
+
+
+def test_a_rung_on_which_nobody_was_left_is_named(loose: World) -> None:
+    loose.dispatch(1)
+    loose.wait(minutes=50)
+    for gone in ("hal", "dana", "sam", "dora", "ivo"):
+        loose.force("ada", Granted(loose.ids[gone], ()))
+    loose.wait(minutes=30)
+    assert re.search(
+        r"^nobody .* rung 2\.0: there was nobody to be told", audit.text(loose.audit()), re.MULTILINE
+    )
+
+
+def test_a_pin_without_its_last_lines_end_is_a_pin(loose: World, desk: Desk) -> None:
+    """Many readers of QR codes drop it, and a printed checkpoint is a QR code."""
+    assert desk.audit(loose.bundle(), loose.policy(), loose.book.checkpoint().encode().rstrip(b"\n")) == 0

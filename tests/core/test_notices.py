@@ -120,7 +120,7 @@ def small_world() -> rules.World:
 
 
 def ring(world: rules.World, name: str, cause: Cause) -> Notice:
-    world.put(Alarm(name, "C-1", cause, START, DEFAULT_LADDER, 2, 0, START))
+    world.put(Alarm(name, "C-1", cause, START, START, DEFAULT_LADDER, 2, 0, START))
     return Notice(f"{name}/1.0/P-2/email", name, "P-2", "email", START)
 
 

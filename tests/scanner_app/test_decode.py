@@ -383,7 +383,30 @@ def test_pictures_of_any_size(width: int, height: int, dice: random.Random) -> N
 
 
 def test_a_picture_of_one_line() -> None:
-    assert decode.read(Image.new("L", (40_000, 1))).codes == ()
+    assert decode.read(Image.new("L", (16_000, 1))).codes == ()
+
+
+def saved(image: Image.Image, kind: str, **how: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **how)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        saved(Image.new("L", (1, 20_000)), "PNG"),
+        saved(Image.new("L", (20_000, 1)), "PNG"),
+        saved(Image.new("RGBA", (4_100, 4_000)), "PNG"),
+        saved(Image.new("L", (9, 9)), "PNG", save_all=True, append_images=[Image.new("L", (9, 9), 255)]),
+        saved(Image.new("L", (9, 9)), "JPEG") + b"\xff\xda" * 101,
+    ],
+    ids=["tall", "wide", "transparent", "moving", "scans"],
+)
+def test_a_picture_as_no_camera_builds_one_is_not_unpacked(data: bytes) -> None:
+    """Some kilobytes of each take a gigabyte, or hours."""
+    with pytest.raises(Unreadable, match="as no camera builds one"):
+        decode.read(data)
 
 
 # --- libzbar --------------------------------------------------------------------------------------------

@@ -455,7 +455,7 @@ def test_the_clocks_start_with_the_first_alert_and_say_when_they_have_run_out(bo
     assert f"rung 1 of {box.alarm(name).id}, event {rung.event[:12]} (entry {rung.seq})" in shown
     assert "Runs out next GIRO, by telephone: 60 minutes" in first
     assert "PCPD: no statutory limit" in shown
-    box.wait(minutes=31)
+    box.wait(minutes=62)
     first = pages(documents.incident_pdf(box.book, "I-1"))[0]
     assert "HAS RUN OUT GIRO, by telephone: 60 minutes" in first
     due = (rung.at + timedelta(hours=72 + 8)).strftime("%Y-%m-%d %H:%M:%S")

@@ -27,10 +27,15 @@ const photograph = document.querySelector("[data-photograph]");
 /** Ticks the lines that a photograph shows, and says what it shows besides. */
 function tickShown(shown) {
   const rows = [...document.querySelectorAll("[data-codes]")];
-  for (const line of shown.lines) rows[line - 1].querySelector("input[value=read]").checked = true;
+  // what a person has said of a line stands: a photograph cannot see that a case is cracked
+  const kept = shown.lines.filter((line) => {
+    const said = rows[line - 1].querySelector("input:checked");
+    if (!said) rows[line - 1].querySelector("input[value=read]").checked = true;
+    return said && said.value !== "read";
+  });
   const open = rows.filter((row) => !row.querySelector("input:checked")).length;
   const strange = shown.strange.map((name) => `${name} is NOT on this list`);
-  const said = [`${shown.lines.length} of ${rows.length} lines read in the photograph, ${open} still open`, ...shown.unsure, ...strange];
+  const said = [`${shown.lines.length} of ${rows.length} lines read in the photograph, ${open} still open`, ...kept.map((line) => `line ${line} stays as you ticked it`), ...shown.unsure, ...strange];
   told.textContent = `${said.join(". ")}.`;
 }
 

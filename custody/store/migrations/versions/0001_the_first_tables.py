@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("consignment", sa.String(), nullable=False),
         sa.Column("cause", sa.String(), nullable=False),
         sa.Column("due", Moment(), nullable=True),
+        sa.Column("armed_at", Moment(), nullable=True),
         sa.Column("ladder", sa.JSON(), nullable=False),
         sa.Column("rung", sa.Integer(), nullable=False),
         sa.Column("repeat", sa.Integer(), nullable=False),
