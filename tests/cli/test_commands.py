@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -110,8 +111,10 @@ def test_a_listing_goes_in_whole_or_not_at_all(small: tuple[Path, str], tmp_path
 
 
 def test_labels_are_printed_once_and_need_a_host(small: tuple[Path, str], tmp_path: Path) -> None:
-    folder, _ = small
-    pdf = tmp_path / "labels.pdf"
+    folder, listing, pdf = tmp_path / "book", tmp_path / "mtx.txt", tmp_path / "labels.pdf"
+    shutil.copytree(small[0], folder)
+    listing.write_text(LISTING)
+    custody("import", "--book", str(folder), "--site", "OFFICE", "--mtx", str(listing))
     ask = ["labels", "--book", str(folder), "--stock", "L7160", "--out", str(pdf)]
     assert "CUSTODY_LABEL_HOST" in custody(*ask, code=1)
     assert "each read back" in custody(*ask, CUSTODY_LABEL_HOST="TAPES.EXAMPLE")

@@ -40,12 +40,10 @@ class Service:
     """A book, and `custody serve` over it with four threads."""
 
     def __init__(self, folder: Path, relay: int) -> None:
-        self.port = free_port()
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("CUSTODY_")},
             "PYTHONPATH": str(ROOT),
             "CUSTODY_BOOK": str(folder / "book"),
-            "CUSTODY_LISTEN": f"127.0.0.1:{self.port}",
             "CUSTODY_THREADS": "4",
             "CUSTODY_SMTP_HOST": "127.0.0.1",
             "CUSTODY_SMTP_PORT": str(relay),
@@ -54,13 +52,20 @@ class Service:
             "CUSTODY_LABEL_HOST": "TAPES.EXAMPLE",
         }
         self.run("init", "--origin", "serve.test/log", "--name", "Ada", "--address", "ada@serve.test")
+        while not self.begins():  # another process may have taken the port in between
+            pass
+
+    def begins(self) -> bool:
+        self.port = free_port()
+        self.environment["CUSTODY_LISTEN"] = f"127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "custody", "serve"],
             cwd=ROOT,
             env=self.environment,
             stderr=subprocess.DEVNULL,
         )
-        until(self.healthy)
+        until(lambda: self.process.poll() is not None or self.healthy())
+        return self.process.poll() is None
 
     def run(self, *arguments: str, code: int | None = 0, **more: str) -> str:
         run = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pypdfium2
 import pytest
 from playwright.sync_api import Browser, Page, Route
 from werkzeug.serving import make_server
@@ -18,6 +20,8 @@ from world import World
 from custody.acts import alarms, pulses
 from custody.rules.people import Device
 from custody.store import accounts
+from labels import identity
+from labels.sheet import STOCKS, Label, sheet
 
 PASSWORD = "four unrelated words of mine"
 
@@ -150,6 +154,34 @@ def takes(street: Street, page: Page, name: str, button: str) -> None:
     assert "every line was read" in page.inner_text("#statement")
     street.signs(page)
     assert "waits for the signature" in page.inner_text("#done")
+
+
+def test_a_photograph_ticks_lines_and_overrules_nobody(street: Street) -> None:
+    """Ben has seen that a case is cracked. The labels can be read all the same."""
+    world = street.world
+    page = street.comes("ben")
+    street.sets_up(page)
+    name = world.dispatch(3)
+    media = world.consignment(name).media
+    page.goto(f"{street.url}/sign/taking/{name}")
+    page.wait_for_selector("#signing[data-ready]")
+    page.locator("tr").nth(1).locator(".choice.damaged input").check()
+    picture = {"name": "load.png", "mimeType": "image/png", "buffer": labels_of(media)}
+    page.set_input_files("[data-photograph]", [picture])
+    page.wait_for_selector("[data-scanned]:has-text('lines read')")
+    said = page.inner_text("[data-scanned]")
+    assert "3 of 3 lines read in the photograph, 0 still open" in said
+    assert "line 2 stays as you ticked it" in said
+    ticked = page.eval_on_selector_all("tr input:checked", "all => all.map(one => one.value)")
+    assert ticked == ["read", "damaged", "read"]
+
+
+def labels_of(names: tuple[str, ...]) -> bytes:
+    labels = [Label(name, identity.url("LABELS.TEST", "M", name)) for name in names]
+    (page,) = pypdfium2.PdfDocument(sheet(labels, STOCKS["L7160"]))
+    out = io.BytesIO()
+    page.render(scale=200 / 72, grayscale=True).to_pil().save(out, "PNG")
+    return out.getvalue()
 
 
 def gives(street: Street, page: Page, name: str) -> None:

@@ -98,6 +98,7 @@ def every_address(office: Any) -> list[str]:
         "incidents": ["I-1"],
         "found": tapes,
         "signing": [office.ours, office.rivals, "I-1"],
+        "scanner": [office.ours, office.rivals],
     }
     found = []
     for rule in app.url_map.iter_rules():

@@ -371,7 +371,7 @@ def test_what_breaks_is_told_by_a_reference_and_logged(
     office: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def breaks() -> str:
-        raise Untrusted("the secret reason")
+        raise RuntimeError("the secret reason")
 
     office.app.view_functions["board.board"] = breaks
     answer = office.as_("ann").get("/board")
@@ -380,6 +380,23 @@ def test_what_breaks_is_told_by_a_reference_and_logged(
     reference = re.search(r"reference: ([0-9A-F]{8})", text(answer))
     assert reference is not None
     assert reference[1] in capsys.readouterr().out
+
+
+def test_a_book_that_cannot_be_trusted_ends_the_process(
+    template: World, furnished: Any, tmp_path: Path
+) -> None:
+    ended: list[bool] = []
+    office = furnished(template.copy(tmp_path), stop=lambda: ended.append(True))
+
+    def breaks() -> str:
+        raise Untrusted("The ledger is not the one that its checkpoint signs.")
+
+    office.app.view_functions["board.board"] = breaks
+    answer = office.as_("ann").get("/board")
+    assert answer.status_code == 503
+    assert "not the one that its checkpoint signs" in answer.get_data(as_text=True)
+    assert ended == [True]
+    office.world.book.engine.dispose()
 
 
 def test_health(office: Any) -> None:

@@ -70,10 +70,9 @@ def test_what_is_no_photograph_gets_a_sentence(office: Any, data: bytes, sentenc
     assert sentence in answer.get_data(as_text=True)
 
 
-def test_anothers_consignment_is_not_there(office: Any) -> None:
+def test_a_consignment_that_is_not_there_and_one_who_hands_nothing_over(office: Any) -> None:
     office.world.dispatch(1)
-    answer = send(office, "carl", "C-99", b"x")
-    assert answer.status_code == 404
+    assert send(office, "carl", "C-99", b"x").status_code == 404
     assert send(office, "olga", "C-1", b"x").status_code == 403, "an auditor hands nothing over"
 
 

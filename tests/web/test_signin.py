@@ -249,7 +249,25 @@ def test_a_session_ends_however_much_it_is_used(office: Any) -> None:
     client = office.as_("ann")
     with client.session_transaction() as session:
         session["since"] -= signin.SIGNED_IN_FOR + 1
-    assert client.get("/board").status_code == 302
+    answer = client.get("/board", follow_redirects=True)
+    assert answer.status_code == 200
+    assert "E-mail address" in answer.get_data(as_text=True), "the page on which they can sign in again"
+
+
+def test_ones_own_link_signs_in_whoever_was_signed_in_before(office: Any) -> None:
+    """In the same browser, the same person or another: and nobody else's sessions end for it."""
+    others = office.as_("mona")
+    for before in ("ann", "mona"):
+        client = office.as_(before)
+        token = accounts.invite_link(office.world.book, office.world.ids["ann"])
+        form = {
+            "csrf_token": office.token(client, f"/begin/{token}"),
+            "password": PASSWORD,
+            "again": PASSWORD,
+        }
+        assert client.post(f"/begin/{token}", data=form).status_code == 302
+        assert "Ann" in client.get("/board").get_data(as_text=True)
+    assert others.get("/board").status_code == 200
 
 
 def test_behind_a_proxy_each_client_counts_by_itself(template: World, furnished: Any, tmp_path: Path) -> None:
