@@ -489,7 +489,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             with chosen.bundle.open("rb") as bundle:
                 report = verify(bundle, policy, genesis=chosen.genesis, pins=pins)
-    except (OSError, Unreadable) as problem:
+    except OSError as problem:
+        print(f"{problem.filename} cannot be read: {problem.strerror}.", file=sys.stderr)
+        return 2
+    except Unreadable as problem:
         print(problem, file=sys.stderr)
         return 2
     print(text(report))

@@ -17,6 +17,7 @@ from custody.rules.handoffs import HandOff
 from custody.rules.people import Device
 from custody.store.queries import Trip, View
 from web.room import book, filled, look, me, page, show
+from web.words import reading
 
 blueprint = Blueprint("consignments", __name__)
 
@@ -43,6 +44,7 @@ def one(name: str) -> str:
             media=view.manifest(c),
             packing=view.packing(c),
             hand_offs=view.hand_offs(c),
+            readings={h.id: reading(view.told_of(h)) for h in view.hand_offs(c)},
             alarms=view.alarms(c),
             history=view.history(c.id),
             steps=steps(view, trip),
@@ -75,7 +77,7 @@ def new() -> Any:
             view,
             routes=routes,
             route=chosen,
-            free=view.free(chosen.origin_site, "medium") if chosen else [],
+            free=[t for t in view.free(chosen.origin_site, "medium") if t.packing is None] if chosen else [],
             packings=view.packings(chosen.origin_site) if chosen else [],
             zone=view.zone(chosen.origin_site) if chosen else "UTC",
         )

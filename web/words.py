@@ -238,14 +238,19 @@ _SENTENCES: Final[Mapping[type[facts.Fact], str]] = {
 }
 
 
-def _handed(fact: facts.Handed, view: View) -> str:
+def reading(fact: facts.Handed) -> str:
+    """What the taker read, and what was not as it should be: `each medium read, 2 missing`."""
     counts = {"missing": fact.missing, "refused": fact.refused, "damaged": fact.damaged, "extra": fact.extra}
     blemishes = [f"{len(lines)} {word}" for word, lines in counts.items() if lines]
     if fact.seal in ("broken", "different"):
         blemishes.append(f"seal {fact.seal}")
     read = "each medium read" if fact.read == "media" else "case and seal read"
+    return ", ".join((read, *blemishes))
+
+
+def _handed(fact: facts.Handed, view: View) -> str:
     giver, taker = holder(view, fact.giver.key), holder(view, fact.taker.key)
-    return f"{giver} handed over to {taker} at {fact.site}; " + ", ".join((read, *blemishes))
+    return f"{giver} handed over to {taker} at {fact.site}; {reading(fact)}"
 
 
 def _climbed(fact: facts.Climbed) -> str:

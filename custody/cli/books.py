@@ -58,7 +58,11 @@ SEATS: Final = (
 @click.option("--organisation", default="HOME", show_default=True, help="The home organisation's code.")
 @click.option("--name", prompt="Your name", help="The first administrator's name.")
 @click.option("--address", prompt="Your e-mail address", help="The first administrator's address.")
-@click.option("--small", is_flag=True, help="Set up five people and two sites for a company of twenty.")
+@click.option(
+    "--small",
+    is_flag=True,
+    help="A company of twenty: five people beside you, two sites.",
+)
 @click.option("--zone", default="UTC", show_default=True, help="With --small, the sites' time zone.")
 @click.option("--seat", "seats", multiple=True, metavar="'Name <address>'", help="With --small, five times.")
 def init(
@@ -79,11 +83,15 @@ def init(
     settings = Settings()
     if origin.endswith(".invalid"):
         raise click.UsageError("A name that ends in .invalid is for demos: custody demo.")
+    home.check_empty(folder)
     form = {"origin": origin, "name": name, "address": address, "organisation": organisation}
     order = orders.read(orders.Founder, form)
     if zone not in available_timezones():
         raise click.UsageError(f"{zone} is not a time zone, such as Asia/Hong_Kong.")
     named = _named(seats) if small else []
+    addresses = [order.address, *(address_ for _, _, address_ in named)]
+    if twice := next((each for each in addresses if addresses.count(each) > 1), None):
+        raise click.UsageError(f"{twice} is given twice. Each person has an address of their own, you too.")
     founder = parts.new_key()
     founding = home.Founding(
         origin=order.origin,

@@ -167,10 +167,10 @@ def require(world: World, name: str, act: str, *, site: str | None = None) -> Pe
     person = world.find(Person, name)
     if person is None or not any(person.holds(role, site) for role in MAY[act]):
         where = f" at {site}" if site else ""
-        raise Forbidden(f"{name} may not {act}{where}: it takes {_either(MAY[act])}.")
+        raise Forbidden(f"You ({name}) may not {act}{where}: that takes {_either(MAY[act])}.")
     organisation = world.find(Organisation, person.organisation)
     if organisation is None or (organisation.until is not None and organisation.until <= world.now):
-        raise Forbidden(f"{name} may not {act}: their organisation's contract has ended.")
+        raise Forbidden(f"You ({name}) may not {act}: your organisation's contract has ended.")
     return person
 
 
@@ -184,7 +184,9 @@ def may(world: World, name: str, act: str, *, site: str | None = None) -> bool:
 
 
 def _either(roles: frozenset[Role]) -> str:
-    return " or ".join(sorted(role.replace("-", " ") for role in roles))
+    names = sorted(role.replace("-", " ").replace("it security", "IT security") for role in roles)
+    *first, last = [f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}" for name in names]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def check_roles(world: World, grants: tuple[Grant, ...], organisation: str) -> None:

@@ -53,8 +53,7 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
 
     Conflict where there is one already. The founder's private key is *not* kept here.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise Conflict(f"{folder} is not empty. A new book needs a folder of its own.")
+    check_empty(folder)
     (folder / "keys").mkdir(parents=True, mode=0o700)
     _secret(folder / "keys" / "log.pem", founding.log_key.pem())
     _secret(folder / "keys" / "server.pem", founding.server_key.pem())
@@ -81,6 +80,12 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
         genesis = page.world.log.genesis
     (folder / "genesis.txt").write_text(f"{genesis}\n", "ascii")
     return book, genesis
+
+
+def check_empty(folder: Path) -> None:
+    """Conflict where something is in the folder already."""
+    if folder.exists() and any(folder.iterdir()):
+        raise Conflict(f"{folder} is not empty. A new book needs a folder of its own.")
 
 
 def open_book(folder: Path, clock: Clock, random: Random) -> Book:

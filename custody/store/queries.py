@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody.errors import NotFound
-from custody.facts import Enrolled, Fact, Received, Statement
+from custody.facts import Enrolled, Fact, Handed, Received, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
@@ -315,6 +315,10 @@ class View:
     def hand_offs(self, consignment: Consignment) -> list[HandOff]:
         """Every hand-off that the ledger has of it, in the order in which they came."""
         return self._rows(HandOff, _hand_off.c.consignment == consignment.id, _hand_off.c.at)
+
+    def told_of(self, hand_off: HandOff) -> Handed:
+        """What the two of them signed."""
+        return cast("Handed", Statement.read(self.event(hand_off.id) or b"").fact)
 
     def hand_off(self, event: str) -> HandOff:
         """A hand-off of a consignment that these eyes may see."""
