@@ -23,7 +23,8 @@ test:
 	@.ci/step ruff format --check
 	@.ci/step lint-imports --no-logo
 	@.ci/step mypy
-	@$(python) -m pytest -n 2 -m 'not torture' --cov --cov-report=term
+	@$(python) -m pytest -n 2 tests/core --cov --cov-report=term
+	@$(python) -m pytest -n 2 -m 'not torture' --ignore tests/core
 
 bench:
 	@.ci/ready test
