@@ -34,7 +34,7 @@ function tickShown(shown) {
     return said && said.value !== "read";
   });
   const open = rows.filter((row) => !row.querySelector("input:checked")).length;
-  const strange = shown.strange.map((name) => `${name} is NOT on this list`);
+  const strange = shown.strange.map((name) => `${name.length === 16 ? name.match(/.{4}/g).join(" ") : name} is NOT on this list`);
   const said = [`${shown.lines.length} of ${rows.length} lines read in the photograph, ${open} still open`, ...kept.map((line) => `line ${line} stays as you ticked it`), ...shown.unsure, ...strange];
   told.textContent = `${said.join(". ")}.`;
 }
