@@ -405,7 +405,7 @@ class Ladder(RuleBasedStateMachine):
 
 
 BUDGET = settings(
-    max_examples=14,
+    max_examples=11,
     stateful_step_count=20,
     derandomize=True,
     deadline=None,

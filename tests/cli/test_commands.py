@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import qrcode
 
-from custody.cli.main import COMMANDS
-
 ROOT = Path(__file__).parents[2]
 LISTING = """\
   Storage Changer /dev/sg5:1 Drives, 3 Slots ( 1 Import/Export )
@@ -159,8 +157,9 @@ def test_no_alert_can_leave_without_a_relay_so_nothing_is_served(small: tuple[Pa
 
 
 def test_every_command_begins_in_a_process_that_has_imported_nothing_yet() -> None:
-    commands = {
-        name: [sys.executable, "-m", "custody", name, "--help"] for name in COMMANDS if name != "audit"
+    commands = {  # one of each module
+        name: [sys.executable, "-m", "custody", name, "--help"]
+        for name in ("demo", "serve", "init", "labels")
     }
     runs = {
         name: subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
