@@ -168,7 +168,7 @@ class Sight(Order):
 def _some(items: tuple[Any, ...], most: int) -> tuple[Any, ...]:
     if not items:
         raise ValueError("at least one stands here")
-    if not 1 <= len(items) <= most or len(set(items)) != len(items):
+    if len(items) > most or len(set(items)) != len(items):
         raise ValueError(f"one to {most} stand here, each once")
     return items
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from flask import Blueprint, Response, redirect, url_for
 
+from custody.acts.pulses import SILENT_MOST
 from custody.store.queries import View
 from web.room import book, look, show
 
 blueprint = Blueprint("board", __name__)
-
-SILENT_MOST: Final = timedelta(seconds=90)
-"""A monitor goes round every second. After so long without a sign nobody would be told of a loss."""
 
 
 @blueprint.get("/")

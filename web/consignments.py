@@ -12,8 +12,8 @@ from flask import Blueprint, Response, flash, redirect, request, url_for
 from custody import orders
 from custody.acts import consignments, documents
 from custody.errors import Conflict, Unreadable
-from custody.rules.consignments import Consignment
-from custody.rules.handoffs import HandOff
+from custody.rules.consignments import Consignment, approves
+from custody.rules.handoffs import HandOff, second_person
 from custody.rules.people import Device
 from custody.store.queries import Trip, View
 from web.room import book, filled, look, me, page, show
@@ -36,6 +36,7 @@ def one(name: str) -> str:
     with look() as view:
         trip = view.consignment(name)
         c = trip.consignment
+        hand_offs = view.hand_offs(c)
         return show(
             "consignment.html",
             view,
@@ -43,12 +44,12 @@ def one(name: str) -> str:
             c=c,
             media=view.manifest(c),
             packing=view.packing(c),
-            hand_offs=view.hand_offs(c),
-            readings={h.id: reading(view.told_of(h)) for h in view.hand_offs(c)},
+            hand_offs=hand_offs,
+            readings={h.id: reading(view.told_of(h)) for h in hand_offs},
             alarms=view.alarms(c),
             history=view.history(c.id),
             steps=steps(view, trip),
-            seconders=[name for h in view.hand_offs(c) if h.receipt for name in seconders(view, c, h)]
+            seconders=[name for h in hand_offs if h.receipt for name in seconders(view, c, h)]
             if "a second person must stand by the receipt" in c.flags and c.state == "received"
             else None,
             pending=[d for d in view.signed_by_me() if getattr(d.fact, "consignment", None) == c.id],
@@ -148,7 +149,7 @@ def steps(view: View, trip: Trip) -> list[Step]:
         for d in view.to_sign()
         if getattr(d.fact, "consignment", None) == c.id
     ]
-    if c.state in ("requested", "approved") and _approves(view, c):
+    if c.state in ("requested", "approved") and c.requester != me() and approves(view.me, c):
         again = " anew, with the route as it is now" if c.state == "approved" else ""
         found.append(Step(f"Approve it{again}", url_for("signing.approval", name=c.id)))
     if c.open and takes(view, c):
@@ -186,11 +187,6 @@ def _taking(view: View, c: Consignment) -> str:
     return "Receive it" if c.state == "travelling" else "Receive it again, complete"
 
 
-def _approves(view: View, c: Consignment) -> bool:
-    seniors = view.me.holds("senior-manager") or view.me.holds("head")
-    return c.requester != me() and (seniors or view.me.holds("site-manager", c.from_site))
-
-
 def _seconds(view: View, c: Consignment, hand_off: HandOff) -> bool:
     needed = hand_off.receipt and hand_off.complete and hand_off.status != "disputed"
     return needed and me() in seconders(view, c, hand_off)
@@ -198,5 +194,5 @@ def _seconds(view: View, c: Consignment, hand_off: HandOff) -> bool:
 
 def seconders(view: View, c: Consignment, hand_off: HandOff) -> list[str]:
     """Who can stand by this receipt now: keepers of the site, no parties, with a device of a day or more."""
-    others = [p.id for p in view.keepers(c.to_site) if p.id not in (hand_off.giver, hand_off.taker)]
+    others = [p.id for p in view.keepers(c.to_site) if second_person(p, hand_off, c)]
     return [name for name in others if view.is_grown(name)]

@@ -149,7 +149,7 @@ def decision(name: str) -> str:
     """What is done about an incident, by whom."""
     with look() as view:
         incident = view.incident(name)
-        owners = [p for p in view.people() if p.holds("senior-manager") or p.holds("head")]
+        owners = [p for p in view.people() if p.senior]
         return show("sign_decision.html", view, incident=incident, owners=owners)
 
 

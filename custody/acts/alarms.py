@@ -13,7 +13,7 @@ from custody.acts.telling import tell
 from custody.errors import Conflict, Forbidden, Impossible
 from custody.facts import Acknowledged, Decided, Sighted
 from custody.rules.alarms import ACKNOWLEDGED_FOR, Alarm
-from custody.rules.consignments import Consignment
+from custody.rules.consignments import trip_of
 from custody.rules.incidents import expect_alarms
 from custody.rules.media import Medium
 from custody.rules.overdue import overseers, owed
@@ -51,8 +51,7 @@ def sight(book: Book, item: str, report: str, *, how: str = "web") -> None:
     with book.page(how) as page:
         thing = page.world.get(Medium, item)
         found = page.record(Sighted(item, page.private(report)))
-        trip = None if thing.consignment is None else page.world.get(Consignment, thing.consignment)
-        if not (trip is not None and trip.open) and not thing.sighted(page.now):
+        if trip_of(page.world, thing) is None and not thing.sighted(page.now):
             tell(page, found.event, "found", overseers(page.world, thing.site))
 
 

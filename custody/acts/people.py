@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 from custody import orders
 from custody.acts.telling import tell
@@ -14,12 +14,19 @@ from custody.facts import (
     Linked,
     OrganisationAdmitted,
     Revoked,
-    Role,
     SiteOpened,
 )
 from custody.rules.overdue import overseers
-from custody.rules.people import Device, Organisation, Person, Site, check_roles, reachable, require
-from custody.rules.world import World
+from custody.rules.people import (
+    Device,
+    Organisation,
+    Person,
+    Site,
+    check_contract,
+    check_roles,
+    check_senior_device,
+    require,
+)
 from custody.store import accounts
 from custody.store.book import Book
 from custody.strict import json_bytes, record
@@ -42,23 +49,8 @@ def admit_organisation(book: Book, by: str, order: orders.AdmitOrganisation, *, 
             raise Conflict("The contract's end has passed.")
         known = page.world.find(Organisation, order.organisation)
         if known is not None and known.until is not None and order.until < known.until:
-            _check_no_overseer(page.world, known)
+            check_contract(page.world, known)
         page.record(OrganisationAdmitted(by, order.organisation, order.until))
-
-
-_OVERSEE: Final[tuple[Role, ...]] = ("senior-manager", "head", "site-manager")
-
-
-def _check_no_overseer(world: World, organisation: Organisation) -> None:
-    """Conflict where somebody whom alarms must reach would fall silent with the contract, told by nobody."""
-    for person in world.all(Person):
-        if person.organisation == organisation.id and (
-            person.holds("senior-manager") or person.holds("head")
-        ):
-            raise Conflict(
-                f"{person.id} of {organisation.id} is a senior manager or the head. Change their roles first:"
-                " that is signed, and everybody whom alarms reach is told."
-            )
 
 
 def invitation(book: Book, order: orders.Invite) -> Invited:
@@ -95,25 +87,11 @@ def revoke(
         if device.revoked_at is not None:
             raise Conflict("This device has been revoked already.")
         owner = page.world.get(Person, device.person)
-        above = owner.holds("senior-manager") or owner.holds("head")
-        if above and owner.id != by:
-            _check_a_device_stays(page.world, device)
+        if owner.senior and owner.id != by:
+            check_senior_device(page.world, device)
         revoked = page.record(Revoked(by, key, reason))
-        told = [owner.id, *overseers(page.world)] if above else [owner.id]
+        told = [owner.id, *overseers(page.world)] if owner.senior else [owner.id]
         tell(page, revoked.event, "device-revoked", told)
-
-
-def _check_a_device_stays(world: World, device: Device) -> None:
-    """Conflict where no senior manager and no head would have a device: nobody could confirm any again."""
-    for other in world.all(Device):
-        person = world.get(Person, other.person)
-        above = person.holds("senior-manager") or person.holds("head")
-        if above and other.id != device.id and other.revoked_at is None and reachable(world, person):
-            return
-    raise Conflict(
-        "This is the last device of all senior managers and the head: without it nobody could confirm"
-        " another. Only its owner can revoke it."
-    )
 
 
 def link(book: Book, by: str, person: str, *, how: str = "web") -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody.store import outbox
 from custody.store.book import Book
+
+SILENT_MOST: Final = timedelta(seconds=90)
+"""A monitor goes round every second. After so long without a sign nobody would be told of a loss."""
 
 _pulse, _notice, _outbox = (SQLModel.metadata.tables[name] for name in ("pulse", "notice", "outbox"))
 

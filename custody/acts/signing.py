@@ -265,7 +265,7 @@ def _permit(page: Page, fact: Fact, by: str) -> None:
 def _approve(world: World, fact: Approved, by: str, page: Page) -> None:
     consignment = world.get(Consignment, fact.consignment)
     person = require(world, by, "approve a consignment")
-    if person.holds("site-manager") and not (person.holds("senior-manager") or person.holds("head")):
+    if not person.senior:
         require(world, by, "approve a consignment", site=consignment.from_site)
     consignments.check_approval(world, consignment, fact, page.now)
 

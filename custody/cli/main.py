@@ -57,9 +57,9 @@ def main() -> NoReturn:
         import click  # noqa: PLC0415 - absent where only the auditor is installed
     except ModuleNotFoundError:
         sys.exit(f"{NEEDS_SERVER}")
-    from pydantic import ValidationError  # noqa: PLC0415
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
 
-    from custody.errors import Refusal, Untrusted  # noqa: PLC0415
+    from custody.errors import Refusal, Untrusted  # noqa: PLC0415 - beside it
 
     _log_as_json()
     try:
@@ -86,16 +86,16 @@ def _commands() -> Any:
     class Commands(click.Group):
         """Imports a command when it is asked for, so that `custody --help` answers at once."""
 
-        def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
             return list(COMMANDS)
 
-        def get_command(self, ctx: click.Context, cmd_name: str) -> Any:  # noqa: ARG002
+        def get_command(self, ctx: click.Context, cmd_name: str) -> Any:  # noqa: ARG002 - click's
             if cmd_name not in COMMANDS:
                 return None
             module, function, _ = COMMANDS[cmd_name]
             return getattr(importlib.import_module(module), function)
 
-        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
             with formatter.section("Commands"):
                 formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
 

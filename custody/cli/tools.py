@@ -19,6 +19,7 @@ from sqlmodel import SQLModel
 
 from custody import audit as auditor
 from custody.acts import media
+from custody.acts.pulses import SILENT_MOST
 from custody.channels.email import Email
 from custody.cli import parts
 from custody.errors import Refusal, Unreadable, Untrusted
@@ -35,8 +36,6 @@ from scanner_app import decode
 _medium = SQLModel.metadata.tables["medium"]
 ROOM_WANTED = 1 << 30
 """Free bytes below which `doctor` complains."""
-SILENT_MOST = 90
-"""Seconds without a sign of the monitor from which on `doctor` complains; it goes round every second."""
 
 
 @click.command()
@@ -216,10 +215,10 @@ def _monitor(folder: Path) -> str:
         at = queries.pulse(connection, "monitor")
     if at is None:
         raise Unreadable("it has never run on this book: nobody would be told of a loss (custody serve)")
-    silent = (book.clock() - at).total_seconds()
+    silent = book.clock() - at
     if silent > SILENT_MOST:
-        raise Unreadable(f"it has given no sign for {silent:,.0f} s: nobody would be told of a loss now")
-    return f"its last round was {silent:.0f} s ago"
+        raise Unreadable(f"it has given no sign for {silent}: nobody would be told of a loss now")
+    return f"its last round was {silent.total_seconds():.0f} s ago"
 
 
 def _label_host(settings: Settings) -> str:

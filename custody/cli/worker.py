@@ -70,8 +70,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn comes without type
         while True:
             time.sleep(1)
             for each in list(self._held.values()):
-                kept = self._slow(each.source)[: self.cfg.threads // 2]
-                greedy = each.began < time.monotonic() - IMPATIENT and each not in kept and not self.proxies
+                greedy = each in self._slow(each.source)[self.cfg.threads // 2 :]
                 if greedy or time.monotonic() - each.began > LONGEST:
                     _cut(each.conn)
 

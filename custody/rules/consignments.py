@@ -171,7 +171,7 @@ def approved(world: World, event: Event) -> None:
         raise Impossible(f"{consignment.id} has been {gone}.")
     if by.id == consignment.requester:
         raise Impossible("Who requested a consignment does not approve it.")
-    if not _approves(by, consignment):
+    if not approves(by, consignment):
         raise Impossible(
             f"{by.id} is neither a manager of {consignment.from_site} nor a senior manager nor the head."
         )
@@ -194,8 +194,9 @@ def approved(world: World, event: Event) -> None:
     )
 
 
-def _approves(by: Person, consignment: Consignment) -> bool:
-    return by.holds("site-manager", consignment.from_site) or by.holds("senior-manager") or by.holds("head")
+def approves(by: Person, consignment: Consignment) -> bool:
+    """Whether their roles let them approve it: a manager of the sending site, or senior management."""
+    return by.holds("site-manager", consignment.from_site) or by.senior
 
 
 def picked_up(world: World, consignment: Consignment, event: str, courier: str, at: datetime) -> Consignment:
@@ -254,9 +255,15 @@ def sighted(world: World, event: Event) -> None:
     thing = world.get(Medium, fact.item)
     if not thing.sighted(event.at):
         world.put(replace(thing, sighted_at=event.at))
-    trip = None if thing.consignment is None else world.get(Consignment, thing.consignment)
-    if trip is not None and trip.open:
+    trip = trip_of(world, thing)
+    if trip is not None:
         world.put(ring(world, trip, "sighted", event.at))
+
+
+def trip_of(world: World, thing: Medium) -> Consignment | None:
+    """The consignment with which it is on its way; None where it is at its site, if asked for or not."""
+    trip = None if thing.consignment is None else world.get(Consignment, thing.consignment)
+    return trip if trip is not None and trip.open else None
 
 
 def along(consignment: Consignment, *people: str) -> Consignment:

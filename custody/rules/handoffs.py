@@ -281,6 +281,11 @@ def _blemish(world: World, fact: Handed, consignment: Consignment) -> Cause | No
     return None
 
 
+def second_person(person: Person, hand_off: HandOff, consignment: Consignment) -> bool:
+    """Whether they could stand by this receipt: they keep the destination, and were no party."""
+    return person.id not in (hand_off.giver, hand_off.taker) and person.at(consignment.to_site)
+
+
 def seconded(world: World, event: Event) -> None:
     """A second person of the receiving site stands by a receipt: now it counts."""
     fact: Seconded = event.fact
@@ -289,7 +294,7 @@ def seconded(world: World, event: Event) -> None:
     consignment = world.get(Consignment, fact.consignment)
     if not hand_off.receipt or hand_off.consignment != consignment.id or hand_off.status == "disputed":
         raise Impossible("This is not a receipt that a second person can stand by.")
-    if by.id in (hand_off.giver, hand_off.taker) or not by.at(consignment.to_site):
+    if not second_person(by, hand_off, consignment):
         raise Impossible("It takes a second person who keeps the receiving site.")
     if world.get(Device, event.signers[0]).young(event.at):
         raise Impossible("It takes a device that has been enrolled for a day.")

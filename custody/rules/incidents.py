@@ -96,7 +96,7 @@ def decided(world: World, event: Event) -> None:
     by = signer(world, event)
     incident = world.get(Incident, fact.incident)
     world.get(Person, fact.owner)
-    entitled = by.holds("senior-manager") or by.holds("head") or by.holds("data-protection-officer")
+    entitled = by.senior or by.holds("data-protection-officer")
     if not entitled or (fact.decision == "do-not-notify" and not by.holds("head")):
         raise Impossible("This decision is not theirs to sign. Not to notify is the head's alone.")
     decision = Decision(by.id, fact.decision, fact.reason, event.at)

@@ -68,6 +68,11 @@ class Person(Noun):
             grant.role == role and (site is None or grant.site in (None, site)) for grant in self.grants
         )
 
+    @property
+    def senior(self) -> bool:
+        """Whether they are senior management: a senior manager, or the head."""
+        return self.holds("senior-manager") or self.holds("head")
+
     def at(self, site: str) -> bool:
         """Whether they keep this site: its operator or its manager."""
         return self.holds("site-operator", site) or self.holds("site-manager", site)
@@ -219,6 +224,28 @@ def check_overseers(world: World, person: Person, grants: tuple[Grant, ...]) -> 
             )
 
 
+def check_contract(world: World, organisation: Organisation) -> None:
+    """Conflict where a contract's earlier end would silence one whom alarms must reach, and tell nobody."""
+    for person in world.all(Person):
+        if person.organisation == organisation.id and person.senior:
+            raise Conflict(
+                f"{person.id} of {organisation.id} is a senior manager or the head. Change their roles first:"
+                " that is signed, and everybody whom alarms reach is told."
+            )
+
+
+def check_senior_device(world: World, device: Device) -> None:
+    """Conflict where without this device senior management has none: nobody could confirm any again."""
+    for other in world.all(Device):
+        person = world.get(Person, other.person)
+        if person.senior and other.id != device.id and other.revoked_at is None and reachable(world, person):
+            return
+    raise Conflict(
+        "This is the last device of all senior managers and the head: without it nobody could confirm"
+        " another. Only its owner can revoke it."
+    )
+
+
 def reachable(world: World, person: Person) -> bool:
     """Whether they are still to be told: a person whose contract ended is told nothing new."""
     organisation = world.get(Organisation, person.organisation)
@@ -346,7 +373,7 @@ def confirms(world: World, by: Person, person: Person) -> bool:
     sites = {grant.site for grant in person.grants if grant.site is not None}
     if sites:
         return any(by.holds("site-manager", site) for site in sites)
-    return by.holds("senior-manager") or by.holds("head")
+    return by.senior
 
 
 def revoked(world: World, event: Event) -> None:

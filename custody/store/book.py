@@ -296,7 +296,7 @@ class Page:
         if notice.matter is not None:
             return 2
         person = self.world.get(Person, notice.person)
-        return 0 if person.holds("senior-manager") or person.holds("head") else 1
+        return 0 if person.senior else 1
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from custody.facts import Enrolled, Fact, Handed, Received, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
-from custody.rules.consignments import Consignment, Route
+from custody.rules.consignments import Consignment, Route, approves
 from custody.rules.handoffs import HandOff
 from custody.rules.incidents import Incident
 from custody.rules.media import DataSet, Exposure, Medium, exposure
@@ -296,13 +296,8 @@ class View:
         """The requests that wait for an approval which this person may sign."""
         if self.carrier is not None or not self.may("approve a consignment"):
             return []
-        everywhere = self.me.holds("senior-manager") or self.me.holds("head")
         waiting = self._rows(Consignment, _consignment.c.state == "requested", most=LISTED_MOST)
-        return [
-            c
-            for c in waiting
-            if c.requester != self.me.id and (everywhere or self.me.holds("site-manager", c.from_site))
-        ]
+        return [c for c in waiting if c.requester != self.me.id and approves(self.me, c)]
 
     def manifest(self, consignment: Consignment) -> list[Medium]:
         """The media, in the order of the manifest's lines."""

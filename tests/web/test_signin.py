@@ -207,7 +207,7 @@ def test_a_session_is_kept_from_scripts_and_from_plain_lines(
 def test_the_lock_out_counts_every_spelling_of_an_address_as_one(office: Any) -> None:
     """Full-width letters and other dots are the same address to whoever looks the account up."""
     begin(office, "ann")
-    spellings = ("ann@home.test", "ann@ｈome.test", "ann@home。test", " ANN@home.test")  # noqa: RUF001
+    spellings = ("ann@home.test", "ann@ｈome.test", "ann@home。test", " ANN@home.test")  # noqa: RUF001 - on purpose
     for number in range(accounts.WRONG_MOST):
         sign_in(office, spellings[number % 4], "wrong")
     for spelling in spellings:
