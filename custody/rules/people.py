@@ -227,9 +227,9 @@ def check_overseers(world: World, person: Person, grants: tuple[Grant, ...]) -> 
 def check_contract(world: World, organisation: Organisation) -> None:
     """Conflict where a contract's earlier end would silence one whom alarms must reach, and tell nobody."""
     for person in world.all(Person):
-        if person.organisation == organisation.id and person.senior:
+        if person.organisation == organisation.id and (person.senior or person.holds("site-manager")):
             raise Conflict(
-                f"{person.id} of {organisation.id} is a senior manager or the head. Change their roles first:"
+                f"{person.id} of {organisation.id} is a manager: alarms reach them. Change their roles first:"
                 " that is signed, and everybody whom alarms reach is told."
             )
 

@@ -561,6 +561,29 @@ def test_when_the_contract_has_ended_its_people_may_nothing() -> None:
         require(world, "P-2", "hand over")
 
 
+def test_whom_alarms_reach_is_not_silenced_by_an_earlier_end(tmp_path: Path) -> None:
+    """An administrator signs nothing for a contract: with its end, who would be told must not fall silent."""
+    world = World(tmp_path, relaxed=("outside-senior",))
+
+    def until(**later: float) -> None:
+        end = world.at + timedelta(**later)
+        people.admit_organisation(
+            world.book, "P-1", orders.AdmitOrganisation(organisation="FLEET", until=end)
+        )
+
+    until(days=30)
+    manager, senior = orders.Grant(role="site-manager", site="SOUTH"), orders.Grant(role="senior-manager")
+    for role in (manager, senior):
+        world.sign("ada", people.roles(world.ids["carl"], (role,)))
+        with pytest.raises(Conflict, match="alarms reach them"):
+            until(days=10)
+        assert world.get(Organisation, "FLEET").until == world.at + timedelta(days=30)
+    until(days=30)
+    world.sign("ada", people.roles(world.ids["carl"], (orders.Grant(role="courier"),)))
+    until(minutes=1)
+    world.check()
+
+
 def test_a_contract_ends_by_the_clock_and_not_by_the_next_entry(box: World) -> None:
     """Nothing was written since: the ledger's last time is before the end, and the clock is after it."""
     name = box.request(1, minutes=600)
