@@ -13,7 +13,7 @@ from custody import orders
 from custody.acts import consignments, documents
 from custody.errors import Conflict, Unreadable
 from custody.rules.consignments import Consignment, approves
-from custody.rules.handoffs import HandOff, second_person
+from custody.rules.handoffs import YOUNG, HandOff, second_person
 from custody.rules.people import Device
 from custody.store.queries import Trip, View
 from web.room import book, filled, look, me, page, show
@@ -50,7 +50,7 @@ def one(name: str) -> str:
             history=view.history(c.id),
             steps=steps(view, trip),
             seconders=[name for h in hand_offs if h.receipt for name in seconders(view, c, h)]
-            if "a second person must stand by the receipt" in c.flags and c.state == "received"
+            if YOUNG in c.flags and c.state == "received"
             else None,
             pending=[d for d in view.signed_by_me() if getattr(d.fact, "consignment", None) == c.id],
             withdrawable=c.state == "requested" and view.may("request a consignment", c.from_site),

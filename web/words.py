@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from custody import facts
 from custody.facts import Cause
-from custody.rules.alarms import Alarm, Notice
+from custody.rules.alarms import DEADLINES, Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.media import Exposure
 from custody.rules.people import RELAXATIONS, Person
@@ -74,6 +74,8 @@ def teach(app: Flask) -> None:
     )
     app.jinja_env.globals.update(
         trouble=trouble,
+        how_late=how_late,
+        DEADLINES=DEADLINES,
         CAUSES=CAUSES,
         STATES=STATES,
         AUDIENCES=AUDIENCES,
@@ -90,7 +92,7 @@ def teach(app: Flask) -> None:
 
 def trouble(alarm: Alarm, consignment: Consignment) -> str:
     """What an alarm is about, as things stand now."""
-    if alarm.cause in ("overdue", "not-picked-up") and consignment.state == "received":
+    if alarm.cause in DEADLINES and alarm.ended_at is None and consignment.state == "received":
         return "was received, and something is still open: " + "; ".join(consignment.flags)
     return CAUSES[alarm.cause]
 
@@ -116,6 +118,13 @@ def left(due: datetime, now: datetime) -> str:
     if seconds >= 0:
         return f"{_span(seconds)} left"
     return f"{_span(-seconds)} overdue"
+
+
+def how_late(alarm: Alarm, now: datetime) -> str:
+    """`7 min overdue` for what did not come in time, `raised 7 min ago` for what happened."""
+    if alarm.cause in DEADLINES:
+        return left(alarm.due, now)
+    return f"raised {_span((now - alarm.due).total_seconds())} ago"
 
 
 def _span(seconds: float) -> str:

@@ -32,6 +32,8 @@ from custody.rules.people import Person, new
 from custody.rules.world import Event, Noun, World
 
 ACKNOWLEDGED_FOR: Final = timedelta(minutes=60)
+DEADLINES: Final[tuple[Cause, ...]] = ("not-picked-up", "overdue")
+"""Causes that wait for something to be done in time; the others have happened, and ring at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def arm(
     world: World, consignment: str, cause: Cause, ladder: Ladder, *, due: datetime, now: datetime
 ) -> Alarm:
     """A new alarm that will climb this ladder from its due time."""
-    first = 0 if cause in ("overdue", "not-picked-up") else at_once(ladder)
+    first = 0 if cause in DEADLINES else at_once(ladder)
     alarm = Alarm(f"A-{world.next_number(Alarm)}", consignment, cause, due, now, ladder, first, 0, None)
     alarm = replace(alarm, next_at=alarm.scheduled(first))
     world.put(alarm)

@@ -23,7 +23,7 @@ from typing import Final
 from custody.errors import Conflict, Impossible
 from custody.facts import Approved, Cause, Ladder, Requested, Routed, Rung, Sighted, Withdrawn
 from custody.rules import alarms
-from custody.rules.alarms import Alarm
+from custody.rules.alarms import DEADLINES, Alarm
 from custody.rules.cases import Packing
 from custody.rules.media import Medium, medium
 from custody.rules.people import Organisation, Person, Site, signer
@@ -220,7 +220,7 @@ def ring(world: World, consignment: Consignment, cause: Cause, now: datetime) ->
 def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, now: datetime) -> Consignment:
     """A new first alarm waits for something else from now on. One that rings is never put off."""
     known = [world.get(Alarm, name) for name in consignment.alarms]
-    watch = next((alarm for alarm in known if alarm.cause in ("not-picked-up", "overdue")), None)
+    watch = next((alarm for alarm in known if alarm.cause in DEADLINES), None)
     if watch is not None:
         if watch.rings or watch.owes_an_alert(now) or watch.ended_at is not None:
             return consignment

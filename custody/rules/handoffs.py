@@ -29,6 +29,8 @@ from custody.rules.consignments import Consignment, along, arrive, flagged, pick
 from custody.rules.people import Device, Person, new, signer
 from custody.rules.world import Event, Noun, World, check_seen, seen_size
 
+YOUNG: Final = "the receiver's device was less than a day old"
+"""The flag of a receipt by which a second person must stand."""
 _RIVALRY: Final = "another hand-off names the same one before it"
 
 
@@ -254,7 +256,7 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
     if not hand_off.complete:
         world.put(flagged(received, "not complete"))
     elif world.get(Device, hand_off.taker_key).young(hand_off.at):
-        world.put(flagged(received, "a second person must stand by the receipt"))
+        world.put(flagged(received, YOUNG))
     else:
         arrive(world, received, now)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from custody.facts import Cause, Matter
-from custody.rules.alarms import Alarm, Notice
+from custody.rules.alarms import DEADLINES, Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import incident_of
 from custody.rules.people import Person, may, of_the_house
@@ -143,7 +143,10 @@ def _facts(world: World, notice: Notice, now: datetime) -> str:
         ("From", consignment.from_site),
         ("To", consignment.to_site),
         ("Media", str(len(consignment.media))),
-        ("Due", f"{alarm.due:%Y-%m-%d %H:%M} UTC, {_late(alarm, now)}"),
+        (
+            "Due" if alarm.cause in DEADLINES else "Since",
+            f"{alarm.due:%Y-%m-%d %H:%M} UTC, {_late(alarm, now)}",
+        ),
         *([("Incident", incident.id)] if incident else []),
     ]
     return "".join(f"{label + ':':13}{value}\n" for label, value in rows)
@@ -179,6 +182,8 @@ def _reminds(notice: Notice, alarm: Alarm) -> bool:
 
 def _late(alarm: Alarm, now: datetime) -> str:
     minutes = (now - alarm.due) // timedelta(minutes=1)
+    if alarm.cause not in DEADLINES:
+        return f"raised {_minutes(minutes)} ago"
     if minutes < 0:
         return f"due in {_minutes(-minutes)}"
     return f"{_minutes(minutes)} overdue"

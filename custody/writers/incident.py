@@ -15,6 +15,7 @@ from typing import Final
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, PageBreak
 
+from custody.rules.alarms import DEADLINES
 from custody.writers import pdf
 from custody.writers.pdf import Column, count, grouped, moment, short
 
@@ -315,9 +316,6 @@ def _summary(report: Report) -> Iterator[Flowable]:
     yield PageBreak()
 
 
-_SILENCE: Final = ("overdue", "not-picked-up")
-
-
 def _verdict(report: Report) -> tuple[str, str]:
     media = count(len(report.media), "medium", "media")
     trip = f"{report.consignment}, {report.from_site} to {report.to_site}"
@@ -338,7 +336,7 @@ def _verdict(report: Report) -> tuple[str, str]:
     return (
         f"PRESUMED MISSING: {media} of {trip}",
         "No complete receipt by the receiving site is in the ledger."
-        + (" Nobody reported this: silence did." if report.cause in _SILENCE else ""),
+        + (" Nobody reported this: silence did." if report.cause in DEADLINES else ""),
     )
 
 

@@ -139,7 +139,10 @@ def test_each_cause_has_its_words(cause: Cause, what: str) -> None:
     world = small_world()
     notice = ring(world, "A-1", cause)
     said = words(world, [notice], START + timedelta(seconds=119), SITE)
-    assert said.subject == f"ALARM A-1: C-1 (NORTH to SOUTH) {what}, 1 minute overdue"
+    deadline = cause in ("overdue", "not-picked-up")
+    late = "1 minute overdue" if deadline else "raised 1 minute ago"
+    assert said.subject == f"ALARM A-1: C-1 (NORTH to SOUTH) {what}, {late}"
+    assert f"{'Due:' if deadline else 'Since:':13}2026-03-02 09:00 UTC, {late}\n" in said.body
 
 
 @pytest.mark.parametrize("matter", get_args(Matter))
@@ -165,8 +168,9 @@ def test_several_matters_are_one_message_with_a_line_and_a_link_for_each() -> No
     assert said.subject == f"3 matters need you: {first}, and 2 more"
     assert said.body.startswith(
         f"3 matters need you at once:\n\n- {first}\n  {SITE}/alarms/A-1\n"
-        "- ALARM A-2: C-1 (NORTH to SOUTH) was handed over with its seal broken or exchanged, 0 minutes"
-        f" overdue\n  {SITE}/alarms/A-2\n- A device was enrolled in your name\n  {SITE}/events/{'ab' * 32}\n"
+        "- ALARM A-2: C-1 (NORTH to SOUTH) was handed over with its seal broken or exchanged, raised 0"
+        f" minutes ago\n  {SITE}/alarms/A-2\n"
+        f"- A device was enrolled in your name\n  {SITE}/events/{'ab' * 32}\n"
     )
 
 
@@ -176,6 +180,6 @@ def test_an_incident_makes_every_alert_of_its_consignment_one_of_missing_media()
     world.put(Incident("I-1", "C-1", "A-9", START))
     world.put(IncidentOf("C-1", "I-1"))
     said = words(world, [notice], START, SITE)
-    assert said.subject == "PRESUMED MISSING: C-1 (NORTH to SOUTH), 3 media, 0 minutes overdue"
+    assert said.subject == "PRESUMED MISSING: C-1 (NORTH to SOUTH), 3 media, raised 0 minutes ago"
     world.put(Person("P-2", "HOME", (Grant("site-manager", "SOUTH"),), "", "P-1"))
     assert f"{SITE}/alarms/A-1" in words(world, [notice], START, SITE).body

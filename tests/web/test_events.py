@@ -34,8 +34,11 @@ def test_a_find_on_the_road_stands_on_the_alarm_and_the_incident(office: Any) ->
     name = office.world.dispatch(1)
     alarms.sight(office.world.book, office.world.consignment(name).media[0], WORDS)
     office.world.wait(minutes=95)
-    sighted = office.world.alarm(name, 1).id
-    assert WORDS in office.as_("dana").get(f"/alarms/{sighted}").get_data(as_text=True)
+    sighted = office.world.alarm(name, -1).id
+    page = office.as_("dana").get(f"/alarms/{sighted}").get_data(as_text=True)
+    assert WORDS in page
+    assert "raised 1 h 35 min ago" in page
+    assert "overdue" not in page
     assert WORDS in office.as_("hal").get("/incidents/I-1").get_data(as_text=True)
     assert WORDS not in office.as_("carl").get(f"/alarms/{sighted}").get_data(as_text=True)
 

@@ -250,6 +250,9 @@ def test_a_receipt_by_a_young_device_wants_a_second_person(office: Any) -> None:
     assert world.consignment(name).state == "received"
     page = office.as_("bea").get(f"/consignments/{name}").get_data(as_text=True)
     assert f"/sign/seconding/{receipt}" in page
+    assert "something is still open: the receiver&#39;s device was less than a day old: armed" in page
+    assert "A-1</a> was not picked up: disarmed" in page
+    assert "1 line<" in page
     assert "/sign/seconding/" not in office.as_("ben").get(f"/consignments/{name}").get_data(as_text=True)
     assert office.as_("bea").get(f"/sign/seconding/{receipt}").status_code == 200
     payload = office.prepare(office.as_("bea"), what="seconding", hand_off=receipt)
