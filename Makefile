@@ -24,7 +24,7 @@ test:
 	@.ci/step lint-imports --no-logo
 	@.ci/step mypy
 	@$(python) -m pytest -n 2 tests/core --cov --cov-report=term
-	@$(python) -m pytest -n 2 -m 'not torture' --ignore tests/core
+	@$(python) -m pytest -n 3 -m 'not torture' --ignore tests/core   # one more than cores: these wait a good deal
 
 bench:
 	@.ci/ready test

@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from world import World
+
+settings.register_profile("patient", deadline=None)  # no test depends on how fast this machine is just now
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -430,7 +430,7 @@ def line() -> Iterator[tuple[Sink, Email]]:
     ),
     known=st.booleans(),
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 def test_no_address_that_the_form_lets_in_ends_the_monitor(
     line: tuple[Sink, Email], address: str, *, known: bool
 ) -> None:

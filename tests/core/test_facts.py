@@ -81,7 +81,7 @@ def statements(kind: type[Fact]) -> st.SearchStrategy[Statement]:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_kind_comes_back(kind: type[Fact]) -> None:
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(statements(kind))
     def comes_back(statement: Statement) -> None:
         payload = statement.payload()

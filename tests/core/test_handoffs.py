@@ -205,7 +205,7 @@ def test_a_chain_that_has_not_arrived_yet_ends_the_same_in_whatever_order_it_com
         assert outcome(fold.world, name, payloads) == wanted, order
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(order=st.permutations(range(3)), repeats=st.lists(st.integers(0, 2), max_size=2))
 def test_the_book_tells_what_the_fold_tells(
     tmp_path_factory: pytest.TempPathFactory, template: World, order: list[int], repeats: list[int]

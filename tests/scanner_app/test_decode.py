@@ -353,7 +353,6 @@ SMALL = {kind: file(qr(module=2), kind) for kind in ("PNG", "JPEG", "WEBP")}
 
 
 @given(st.binary(max_size=300))
-@settings(deadline=None)
 def test_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(Unreadable):
         decode.read(data, budget_ms=0)
@@ -364,7 +363,6 @@ def test_bytes_are_read_or_refused(data: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=6),
     st.integers(0, 40),
 )
-@settings(deadline=None)
 @pytest.mark.filterwarnings("ignore")  # Pillow's, about what is wrong inside
 def test_a_picture_with_flipped_bytes_is_read_or_refused(
     kind: str, flips: list[tuple[int, int]], lost: int
@@ -377,7 +375,7 @@ def test_a_picture_with_flipped_bytes_is_read_or_refused(
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_pictures_of_any_size(width: int, height: int, dice: random.Random) -> None:
     assert decode.read(Image.frombytes("L", (width, height), dice.randbytes(width * height))).codes == ()
 
