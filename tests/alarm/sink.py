@@ -125,6 +125,7 @@ class Sink:
                 task.cancel()
         for line in list(_Line.open_lines.get(self.port, ())):
             line.transport.abort()
+            line.closed()  # in the midst of a TLS handshake nobody calls connection_lost
 
     def _protocol(self) -> SMTP:
         offered = None if self._implicit else self._tls
@@ -193,6 +194,9 @@ class _Line(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
+        self.closed()
+
+    def closed(self) -> None:
         self.open_lines[self._sink.port].discard(self)
         self._sink.ended(id(self))
 
