@@ -103,7 +103,7 @@ class Sink:
     def quiet(self) -> None:
         """Returns when no line is open any more: what is here then is all that came."""
         with self._changed:
-            assert self._changed.wait_for(lambda: not self._sessions, timeout=20), "a line is still open"
+            assert self._changed.wait_for(lambda: not self._sessions, timeout=60), "a line is still open"
 
     def accepted(self) -> list[Delivery]:
         """What it said 250 to."""
@@ -112,7 +112,7 @@ class Sink:
     # ------------------------------------------------------------------------------ on the sink's own thread
 
     def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     async def _listen(self) -> asyncio.AbstractServer:
         context = self._tls if self._implicit else None

@@ -41,7 +41,7 @@ class Street:
         """A browser of its own. What its console complains of, the test complains of."""
         context = self.browser.new_context(**{"viewport": {"width": 390, "height": 844}, **options})
         context.clock.set_fixed_time(self.world.at)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda said: self.problems.append(said.text) if _complains(said.text) else None)
