@@ -460,7 +460,7 @@ def _disputes(report: Report) -> Iterator[str]:
 def _check_pin(pin: bytes, path: Path) -> None:
     """Unreadable where what was given as a pin is no checkpoint: a slip of the hand is no tampering."""
     try:
-        Checkpoint.read(Note.read(_whole(pin)).text)
+        Checkpoint.of(_whole(pin))
     except Unreadable as problem:
         raise Unreadable(f"{path} is not a checkpoint, and so no pin: {problem}") from None
 

@@ -30,7 +30,7 @@ from custody.facts import Enrolled, Fact, Packed, Party, Relaxation, SetUpClosed
 from custody.ledger import bundle
 from custody.ledger.envelope import Envelope, Signature, pae
 from custody.ledger.keys import SigningKey, one_spelling
-from custody.ledger.note import Checkpoint, LogKey, Note
+from custody.ledger.note import Checkpoint, LogKey
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
@@ -194,7 +194,7 @@ class World:
         return signing.statement(self.book, fact, about)
 
     def party(self, name: str) -> Party:
-        checkpoint = Checkpoint.read(Note.read(self.book.checkpoint().encode()).text)
+        checkpoint = Checkpoint.of(self.book.checkpoint())
         return Party(self.keys[name].public.id, checkpoint.seen)
 
     def both(self, payload: bytes, giver: str, taker: str) -> dict[str, bytes]:

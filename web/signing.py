@@ -22,7 +22,7 @@ from custody import orders
 from custody.acts import alarms, consignments, people, signing
 from custody.errors import Conflict, Forbidden, NotFound, Unreadable
 from custody.facts import Approved, Enrolled, Fact, Handed, Invited, Party, Seconded, SetUpClosed, Statement
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
 from custody.rules.media import Medium
@@ -294,7 +294,7 @@ def _take() -> Made:
             raise Conflict("Choose the person who hands it over to you. They need an enrolled device.")
         if own not in {device.id for device in view.devices() if device.revoked_at is None}:
             raise Forbidden("This browser's key is not enrolled for you. Enrol it first (page Devices).")
-        seen = Checkpoint.read(Note.read(book().checkpoint().encode()).text).seen
+        seen = Checkpoint.of(book().checkpoint()).seen
         return consignments.hand_off(
             view.world,
             c.id,

@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 from custody import facts
 from custody.facts import Fact, Received, Signed, Statement
 from custody.ledger.envelope import Envelope
-from custody.ledger.note import Checkpoint, Note, policy_text
+from custody.ledger.note import Checkpoint, policy_text
 from custody.rules import media as media_rules
 from custody.rules.alarms import Alarm, Notice, at_once
 from custody.rules.cases import Packing
@@ -83,7 +83,7 @@ class _Look:
         self.connection = connection
         self.world: World = BookWorld(connection, {})
         self.note = newest_note(connection)
-        self.checkpoint = Checkpoint.read(Note.read(self.note.encode()).text)
+        self.checkpoint = Checkpoint.of(self.note)
 
     def event(self, name: str) -> Event:
         """The event of this id, which is known to be there."""

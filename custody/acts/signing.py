@@ -40,7 +40,7 @@ from custody.facts import (
 )
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import one_spelling, public_key
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint
 from custody.rules import consignments
 from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.handoffs import HandOff
@@ -48,7 +48,7 @@ from custody.rules.history import check_subject
 from custody.rules.overdue import overseers
 from custody.rules.people import Device, Person, check_overseers, check_roles, require
 from custody.rules.world import World
-from custody.store.book import Book, Page, Recorded, newest_note
+from custody.store.book import Book, Page, Recorded
 
 KEPT_FOR: Final = timedelta(hours=24)
 """For so long a statement may wait for its signatures."""
@@ -76,12 +76,10 @@ def statement(book: Book, fact: Fact, about: str | None = None, made: datetime |
 
     `made` is the signing device's clock; the server's stands in where the device does not say.
     """
-    with book.read() as connection:
-        note = Note.read(newest_note(connection).encode())
     with book.world() as world:
         subject = Subject("event", about or world.log.genesis)
     one = fact.signed is Signed.PERSON or isinstance(fact, Enrolled)
-    seen = Checkpoint.read(note.text).seen if one else None
+    seen = Checkpoint.of(book.checkpoint()).seen if one else None
     return Statement(book.origin, made or book.clock(), subject, fact, seen).payload()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from custody.errors import Unreadable
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import paths
 
 VERSION: Final = 20
@@ -96,7 +96,7 @@ def read(source: BinaryIO) -> Iterator[tuple[str, bytes]]:
     reader = _Reader(source)
     note = reader.member("checkpoint")
     yield "checkpoint", note
-    size = Checkpoint.read(Note.read(note).text).size
+    size = Checkpoint.of(note).size
     if size > ENTRIES_MOST:
         raise Unreadable(f"A bundle holds at most {ENTRIES_MOST:,} entries; this checkpoint says {size:,}.")
     for path in paths(size):
@@ -109,7 +109,7 @@ def read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     try:
         note = (folder / "checkpoint").read_bytes()
         yield "checkpoint", note
-        wanted = ["checkpoint", *paths(Checkpoint.read(Note.read(note).text).size)]
+        wanted = ["checkpoint", *paths(Checkpoint.of(note).size)]
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
         if found != set(wanted):
             odd = min(found ^ set(wanted))

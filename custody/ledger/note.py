@@ -141,6 +141,11 @@ class Checkpoint:
             raise Unreadable("This checkpoint is not in the one spelling that it has.")
         return checkpoint
 
+    @classmethod
+    def of(cls, note: bytes | str) -> Checkpoint:
+        """What a signed note says, by whomever it is signed."""
+        return cls.read(Note.read(note.encode() if isinstance(note, str) else note).text)
+
 
 @dataclass(frozen=True, slots=True)
 class NoteSignature:

@@ -47,6 +47,7 @@ from custody.store import tables
 from custody.store.mentions import mentions
 from custody.store.nouns import FEW, SHELVES
 from custody.store.private import commitment_of
+from custody.store.tree import Kept, Tree, hashes
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
@@ -244,12 +245,12 @@ class Page:
         level, old, new = 0, self._start, self.tail.size
         while new >= WIDTH:
             for number in range(old // WIDTH, new // WIDTH):
-                hashes = _hashes(self.connection, level, number * WIDTH, WIDTH)
+                neighbours = hashes(self.connection, level, number * WIDTH, WIDTH)
                 row = {
                     "level": level,
                     "number": number,
-                    "root": perfect_root(hashes),
-                    "hashes": b"".join(hashes),
+                    "root": perfect_root(neighbours),
+                    "hashes": b"".join(neighbours),
                 }
                 self.connection.execute(sa.insert(_tile), row)
             level, old, new = level + 1, old // WIDTH, new // WIDTH
@@ -307,39 +308,6 @@ def _upsert(dialect: str, table: sa.Table) -> Any:
     return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
-# --------------------------------------------------------------------------------------------- the tree
-
-
-def _hashes(connection: sa.Connection, level: int, start: int, count: int) -> list[bytes]:
-    """Hashes of a level: of leaves at level 0, of full tiles of the level below above it."""
-    if level == 0:
-        query = sa.select(_entry.c.leaf_hash).where(_entry.c.seq >= start, _entry.c.seq < start + count)
-        query = query.order_by(_entry.c.seq)
-    else:
-        number = _tile.c.number
-        query = sa.select(_tile.c.root).where(
-            _tile.c.level == level - 1, number >= start, number < start + count
-        )
-        query = query.order_by(number)
-    hashes = list(connection.scalars(query))
-    if len(hashes) != count:
-        raise Untrusted(f"The ledger's tree has a hole at level {level}. Restore it from the tile mirror.")
-    return hashes
-
-
-def load_frontier(connection: sa.Connection) -> Frontier:
-    """The right edge of the stored tree, from at most 255 hashes of each level."""
-    last = connection.scalar(sa.select(sa.func.max(_entry.c.seq)))
-    size = 0 if last is None else int(last) + 1
-    roots, start = [], 0
-    for bit in reversed(range(size.bit_length())):
-        if size >> bit & 1:
-            level, width = bit // 8, 1 << bit % 8
-            roots.append(perfect_root(_hashes(connection, level, start >> 8 * level, width)))
-            start += 1 << bit
-    return Frontier(size, roots)
-
-
 # --------------------------------------------------------------------------------------------- the book
 
 
@@ -362,6 +330,7 @@ class Book:
         self.pace = 1.0
         self._lock = lock
         self._turn = threading.Lock()
+        self.tiles: Kept = {}
         self._kept: tuple[Frontier, dict[type[Noun], dict[str, Noun]]] | None = None
 
     @property
@@ -441,7 +410,7 @@ class Book:
         size = connection.scalar(sa.select(sa.func.max(_entry.c.seq)))
         if self._kept is not None and size is not None and self._kept[0].size == size + 1:
             return self._kept
-        return load_frontier(connection), {}
+        return Tree(connection).frontier(), {}
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -460,7 +429,7 @@ class Book:
     def verify_edge(self) -> None:
         """Untrusted unless the newest checkpoint is signed by the log and is over the entries here."""
         with self.read() as connection:
-            frontier = load_frontier(connection)
+            frontier = Tree(connection).frontier()
             note = Note.read(newest_note(connection).encode())
         checkpoint = Checkpoint.read(note.text)
         log = self.keys.log.verifier

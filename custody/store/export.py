@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 
 from custody.errors import Unreadable
 from custody.ledger import bundle
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, entry_bundle, hash_tiles, tile_path
 from custody.store.book import Book, BookWorld, newest_note
 
@@ -26,7 +26,7 @@ def members(book: Book) -> Iterator[tuple[str, bytes]]:
     """The checkpoint and the tiles that it calls for, in a bundle's order, all of one moment."""
     with book.read() as connection:
         note = newest_note(connection)
-        size = Checkpoint.read(Note.read(note.encode()).text).size
+        size = Checkpoint.of(note).size
         yield "checkpoint", note.encode()
         covered = _entry.c.seq < size
         hashes = connection.scalars(sa.select(_entry.c.leaf_hash).where(covered).order_by(_entry.c.seq))
@@ -77,7 +77,7 @@ def _check_mirror(book: Book, path: Path) -> None:
     """What is there already must be an older state of this very log: a mirror is a pin, never set back."""
     if not path.exists():
         return
-    there = Checkpoint.read(Note.read(path.read_bytes()).text)
+    there = Checkpoint.of(path.read_bytes())
     with book.read() as connection:
         world = BookWorld(connection, {})
         if there.origin != book.origin or world.root_at(there.size) != there.root:

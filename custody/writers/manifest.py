@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable
 
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint
 from custody.writers import pdf
 from custody.writers.pdf import Column
 
@@ -149,7 +149,7 @@ def _due(sheet: Sheet) -> str:
 
 def _pin(sheet: Sheet) -> Iterator[Flowable]:
     yield pdf.Code(sheet.checkpoint, CODE_SIDE)
-    size = Checkpoint.read(Note.read(sheet.checkpoint.encode()).text).size
+    size = Checkpoint.of(sheet.checkpoint).size
     yield pdf.paragraph(
         f"A pin: the log's newest signed checkpoint, over {pdf.count(size, 'entry', 'entries')}, this"
         " manifest among them. Keep the sheet: a history that is rewritten or cut short later does not"

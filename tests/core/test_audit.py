@@ -42,7 +42,7 @@ from custody.ledger import bundle, tiles
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash
-from custody.ledger.note import Checkpoint, LogKey, Note, VerifierKey
+from custody.ledger.note import Checkpoint, LogKey, VerifierKey
 from custody.rules import overdue
 from custody.rules.alarms import Alarm
 from custody.rules.people import Device
@@ -322,7 +322,7 @@ def test_a_pin_of_nothing_vouches_for_nothing(loose: World, desk: Desk) -> None:
 
 def test_the_report_says_how_far_a_pin_reaches(loose: World, desk: Desk) -> None:
     """A pin vouches up to its own size. What came after it could still be one history of several."""
-    old = Checkpoint.read(Note.read(loose.book.checkpoint().encode()).text).size
+    old = Checkpoint.of(loose.book.checkpoint()).size
     pin = loose.book.checkpoint().encode()
     loose.dispatch()
     assert desk.audit(loose.bundle(), loose.policy(), pin) == 0

@@ -18,7 +18,7 @@ from custody.acts import consignments, people, signing
 from custody.errors import Backwards, Conflict, Forbidden, Impossible, Refusal
 from custody.facts import Handed, Packed, Seconded, Statement, Subject
 from custody.ledger.envelope import event_id
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint
 from custody.rules import world as rules
 from custody.rules.alarms import Alarm
 from custody.rules.consignments import Consignment
@@ -464,7 +464,7 @@ def test_one_after_the_arrival_is_disputed_and_moves_nothing(box: World) -> None
 
 
 def seen_of(world: World, **change: Any) -> str:
-    checkpoint = Checkpoint.read(Note.read(world.book.checkpoint().encode()).text)
+    checkpoint = Checkpoint.of(world.book.checkpoint())
     return replace(checkpoint, **change).seen
 
 

@@ -6,9 +6,9 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Sequence
 
 import pytest
+from core.rfc6962 import mth
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -25,7 +25,7 @@ from custody.errors import Unreadable
 from custody.ledger import bundle, tiles
 from custody.ledger.envelope import ENVELOPE_MOST, Envelope, Signature, event_id, pae
 from custody.ledger.keys import ORDER, SigningKey, one_spelling, public_key
-from custody.ledger.merkle import Frontier, leaf_hash, node_hash, perfect_root
+from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import COSIGNATURE, Checkpoint, LogKey, Note, Policy, VerifierKey
 from custody.strict import base64text, json_bytes, unbase64
 
@@ -55,18 +55,6 @@ CT_ROOTS = [
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
 """Certificate Transparency's reference tree (certificate-transparency, `merkle_tree_test`)."""
-
-
-def mth(leaves: Sequence[bytes]) -> bytes:
-    """RFC 6962 section 2.1 word for word, over leaf hashes."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return leaves[0]
-    k = 1
-    while k * 2 < len(leaves):
-        k *= 2
-    return node_hash(mth(leaves[:k]), mth(leaves[k:]))
 
 
 def some_leaves(count: int) -> list[bytes]:

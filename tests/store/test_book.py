@@ -33,7 +33,7 @@ from custody.errors import Conflict, Forged, Impossible, NoRoom, NotFound, Refus
 from custody.facts import EVENTS_MOST, Approved, Enrolled, Rung, SiteOpened, Statement
 from custody.ledger.envelope import Envelope, Signature, pae
 from custody.ledger.keys import SigningKey, one_spelling
-from custody.ledger.note import Checkpoint, LogKey, Note
+from custody.ledger.note import Checkpoint, LogKey
 from custody.rules.consignments import Route
 from custody.rules.people import Site
 from custody.store import export, home
@@ -733,7 +733,7 @@ def test_a_second_export_adds_what_is_new_and_leaves_full_tiles(box: World, tmp_
     box.register(3)
     export.export_tiles(box.book, folder)
     assert (full.stat().st_mtime_ns, full.stat().st_ino) == before
-    newest = Checkpoint.read(Note.read((folder / "checkpoint").read_bytes()).text)
+    newest = Checkpoint.of((folder / "checkpoint").read_bytes())
     assert newest.size == counts(box.book)["entry"]
 
 
