@@ -38,6 +38,7 @@ from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Note, Opened, Policy
+from custody.ledger.receipt import HEADER, Receipt
 from custody.ledger.tiles import WIDTH, hash_tiles, paths, read_entry_bundle
 from custody.rules import overdue
 from custody.rules.alarms import Alarm, Notice
@@ -193,8 +194,9 @@ def _open(note: bytes, trust: Policy, report: Report) -> Opened:
 
 
 def _whole(pin: bytes) -> bytes:
-    """A pin with its last line's end, which many readers of QR codes drop."""
-    return pin.rstrip(b"\n") + b"\n"
+    """A pin's note, with its last line's end, which many readers of QR codes drop. A receipt has one, too."""
+    note = pin.rstrip(b"\n") + b"\n"
+    return Receipt.read(note).note.encode() if note.startswith(HEADER.encode()) else note
 
 
 def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, flash, redirect, request, url_for
 
 from custody import orders
 from custody.acts import consignments, documents
-from custody.errors import Conflict, Unreadable
+from custody.errors import Conflict, NotFound, Unreadable
 from custody.rules.consignments import Consignment, approves
 from custody.rules.handoffs import YOUNG, HandOff, second_person
 from custody.rules.people import Device
@@ -92,6 +92,17 @@ def withdraw(name: str) -> Any:
     consignments.withdraw(book(), me(), name)
     flash(f"{name} is withdrawn; its media are free again.")
     return redirect(url_for("board.home"))
+
+
+@blueprint.get("/consignments/<name>/receipts/<event>.tlog-proof")
+def receipt(name: str, event: str) -> Response:
+    """The receipt of a hand-off, for both parties to keep (C2SP tlog-proof)."""
+    with look() as view:
+        if view.hand_off(event).consignment != name:
+            raise NotFound(f"{name} has no such hand-off.")
+        proof = str(view.receipt(event))
+    file = f"attachment; filename={name}-{event[:12]}.tlog-proof"
+    return Response(proof, mimetype="text/plain", headers={"Content-Disposition": file})
 
 
 @blueprint.get("/consignments/<name>/manifest.pdf")

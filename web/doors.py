@@ -39,6 +39,7 @@ DOORS: Final[Mapping[str, Rule]] = {
     "consignments.one": _LOOK,
     "consignments.new": ("request a consignment",),
     "consignments.manifest": _HOUSE,
+    "consignments.receipt": _LOOK,
     "consignments.withdraw": ("request a consignment",),
     "consignments.routes": _HOUSE,
     "media.shelf": _HOUSE,

@@ -10,9 +10,10 @@ level n. Everything here is derived from the entries; nothing is stored twice.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from custody.errors import Unreadable
 from custody.ledger.merkle import perfect_root
@@ -29,26 +30,61 @@ def tile_index(number: int) -> str:
     return path
 
 
-def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
-    """Where a tile lies. The level of the tiles that hold entries is written `entries`."""
-    partial = "" if width == WIDTH else f".p/{width}"
-    return f"tile/{level}/{tile_index(number)}{partial}"
+class Tile(NamedTuple):
+    """One file of the tree: hashes of a level, or entries where `level` is None; `width` of them."""
+
+    level: int | None
+    number: int
+    width: int = WIDTH
+
+    @property
+    def path(self) -> str:
+        """Where it lies. The level of the tiles that hold entries is written `entries`."""
+        level = "entries" if self.level is None else self.level
+        partial = "" if self.width == WIDTH else f".p/{self.width}"
+        return f"tile/{level}/{tile_index(self.number)}{partial}"
+
+    @classmethod
+    def read(cls, path: str) -> Tile:
+        """The tile of a path, or Unreadable; accepts exactly what `path` gives."""
+        found = _PATH.fullmatch(path)
+        if found is None:
+            raise Unreadable("This is not the path of a tile.")
+        level, groups, width = found.groups()
+        number = int(groups.replace("x", "").replace("/", ""))
+        tile = cls(None if level == "entries" else int(level), number, int(width or WIDTH))
+        if tile.path != path or (width is not None and not 0 < tile.width < WIDTH):
+            raise Unreadable("This is not the one spelling of a tile's path.")
+        return tile
+
+
+_PATH: Final = re.compile(
+    r"tile/([0-9]{1,2}|entries)/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?", re.ASCII
+)
+
+
+def tiles(size: int, since: int = 0) -> Iterator[Tile]:
+    """The files of a tree beside its checkpoint, in a bundle's order; only what a tree of `since` had not."""
+    level, hashes, before = 0, size, since
+    while hashes:
+        yield from _row(level, hashes, before)
+        level, hashes, before = level + 1, hashes // WIDTH, before // WIDTH
+    yield from _row(None, size, since)
+
+
+def _row(level: int | None, count: int, before: int) -> Iterator[Tile]:
+    if count == before:
+        return
+    full, rest = divmod(count, WIDTH)
+    for number in range(before // WIDTH, full):
+        yield Tile(level, number)
+    if rest:
+        yield Tile(level, full, rest)
 
 
 def paths(size: int) -> list[str]:
-    """The files of a tree of this size beside the checkpoint, in the order in which a bundle has them."""
-    found = []
-    level, hashes = 0, size
-    while hashes:
-        found += _row(str(level), hashes)
-        level, hashes = level + 1, hashes // WIDTH
-    return found + _row("entries", size)
-
-
-def _row(level: str, count: int) -> list[str]:
-    full, rest = divmod(count, WIDTH)
-    row = [tile_path(level, number) for number in range(full)]
-    return row + ([tile_path(level, full, rest)] if rest else [])
+    """The same as paths, of the whole tree."""
+    return [tile.path for tile in tiles(size)]
 
 
 def hash_tiles(leaf_hashes: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -59,7 +95,7 @@ def hash_tiles(leaf_hashes: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
         above = []
         for start in range(0, len(row), WIDTH):
             tile = row[start : start + WIDTH]
-            yield tile_path(level, start // WIDTH, len(tile)), b"".join(tile)
+            yield Tile(level, start // WIDTH, len(tile)).path, b"".join(tile)
             if len(tile) == WIDTH:
                 above.append(perfect_root(tile))
         level, row = level + 1, above

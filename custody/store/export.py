@@ -10,31 +10,25 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import sqlalchemy as sa
-from sqlmodel import SQLModel
-
 from custody.errors import Unreadable
 from custody.ledger import bundle
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import WIDTH, entry_bundle, hash_tiles, tile_path
+from custody.ledger.tiles import paths, tiles
 from custody.store.book import Book, BookWorld, newest_note
+from custody.store.tree import Tree
 
-_entry = SQLModel.metadata.tables["entry"]
 
+def members(book: Book, since: int = 0) -> Iterator[tuple[str, bytes]]:
+    """The checkpoint and the tiles that it calls for, in a bundle's order, all of one moment.
 
-def members(book: Book) -> Iterator[tuple[str, bytes]]:
-    """The checkpoint and the tiles that it calls for, in a bundle's order, all of one moment."""
+    Of the tiles, those only that the log of the first `since` entries had not.
+    """
     with book.read() as connection:
         note = newest_note(connection)
-        size = Checkpoint.of(note).size
         yield "checkpoint", note.encode()
-        covered = _entry.c.seq < size
-        hashes = connection.scalars(sa.select(_entry.c.leaf_hash).where(covered).order_by(_entry.c.seq))
-        yield from hash_tiles(list(hashes))
-        entries = sa.select(_entry.c.data).where(covered).order_by(_entry.c.seq)
-        rows = connection.execution_options(yield_per=WIDTH).scalars(entries)
-        for number, part in enumerate(rows.partitions(WIDTH)):
-            yield tile_path("entries", number, len(part)), entry_bundle(part)
+        tree = Tree(connection, Checkpoint.of(note).size)
+        for tile in tiles(tree.size, since):
+            yield tile.path, tree.tile(tile)
 
 
 def export_bundle(book: Book, path: Path) -> None:
@@ -47,36 +41,37 @@ def export_bundle(book: Book, path: Path) -> None:
     unfinished.replace(path)
 
 
-def export_tiles(book: Book, folder: Path) -> None:
-    """The same as a folder of static files. Full tiles that are there already are left as they are.
+def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
+    """The same as a folder of static files: how many entries it had before, and how many it has now.
 
-    The checkpoint comes after its tiles, and then older partial tiles go, as tlog-tiles allows. A file that
-    is there with other bytes is refused.
+    Of a folder that has an older state, only what is new is written, and the checkpoint after its tiles; then
+    older partial tiles go, as tlog-tiles allows. Whatever stops it, the folder has one whole state or the
+    other. A file that is there with other bytes is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _check_mirror(book, folder / "checkpoint")
-    checkpoint = b""
-    wanted = {folder / "checkpoint"}
-    for path, data in members(book):
-        if path == "checkpoint":
-            checkpoint = data
-            continue
+    before = _mirrored(book, folder / "checkpoint")
+    fresh = members(book, before)
+    _, checkpoint = next(fresh)
+    for path, data in fresh:
         _write_tile(folder / path, data)
-        wanted.add(folder / path)
-    unfinished = folder / "checkpoint.part"
-    unfinished.write_bytes(checkpoint)
-    unfinished.replace(folder / "checkpoint")
-    for partial in folder.glob("tile/**/*.p/*"):
-        if partial not in wanted:
-            partial.unlink()
-            with contextlib.suppress(OSError):  # the folder, where this was the last of it
-                partial.parent.rmdir()
+    _write(folder / "checkpoint", checkpoint)
+    size = Checkpoint.of(checkpoint).size
+    _clear(folder, {folder / path for path in paths(size)})
+    return before, size
 
 
-def _check_mirror(book: Book, path: Path) -> None:
-    """What is there already must be an older state of this very log: a mirror is a pin, never set back."""
+def _clear(folder: Path, wanted: set[Path]) -> None:
+    """Takes away older partial tiles, and what an export left that was stopped."""
+    for stale in {*folder.glob("tile/**/*.p/*"), *folder.rglob("*.part")} - wanted:
+        stale.unlink()
+        with contextlib.suppress(OSError):  # the folder, where this was the last of it
+            stale.parent.rmdir()
+
+
+def _mirrored(book: Book, path: Path) -> int:
+    """How many entries are there already, of this very log: a mirror is a pin, and is never set back."""
     if not path.exists():
-        return
+        return 0
     there = Checkpoint.of(path.read_bytes())
     with book.read() as connection:
         world = BookWorld(connection, {})
@@ -85,6 +80,7 @@ def _check_mirror(book: Book, path: Path) -> None:
                 f"{path} is of another log, or of a longer history than this book has. Export into another"
                 " folder; and if this was your mirror, find out why before you write to the book."
             )
+    return there.size
 
 
 def _write_tile(target: Path, data: bytes) -> None:
@@ -93,6 +89,19 @@ def _write_tile(target: Path, data: bytes) -> None:
             raise Unreadable(f"{target} holds another tile than this log's. Export into another folder.")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, data)
+
+
+def _write(target: Path, data: bytes) -> None:
+    """The file appears whole, and is on the disk before anything after it is written."""
     unfinished = target.with_name(target.name + ".part")
-    unfinished.write_bytes(data)
+    with unfinished.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
     unfinished.replace(target)
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -24,6 +24,8 @@ from sqlmodel import SQLModel
 from custody.errors import NotFound
 from custody.facts import Enrolled, Fact, Handed, Received, Statement
 from custody.ledger.envelope import Envelope, event_id
+from custody.ledger.note import Checkpoint
+from custody.ledger.receipt import Receipt
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, Route, approves
@@ -33,8 +35,9 @@ from custody.rules.media import DataSet, Exposure, Medium, exposure
 from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
 from custody.rules.world import Noun, World
 from custody.store import accounts, private
-from custody.store.book import Book, BookWorld
+from custody.store.book import Book, BookWorld, newest_note
 from custody.store.nouns import SHELVES
+from custody.store.tree import Tree
 
 N = TypeVar("N", bound=Noun)
 OPEN: Final = ("requested", "approved", "travelling", "received")
@@ -322,6 +325,14 @@ class View:
             raise NotFound("There is no such hand-off here.")
         self.consignment(found.consignment)
         return found
+
+    def receipt(self, event: str) -> Receipt:
+        """The receipt of a hand-off of a consignment that these eyes may see, by the newest checkpoint."""
+        self.hand_off(event)
+        row = self._connection.execute(sa.select(_entry).where(_entry.c.event_id == event)).one()
+        note = newest_note(self._connection)
+        tree = Tree(self._connection, Checkpoint.of(note).size, self._book.tiles)
+        return Receipt(row.data, row.seq, tuple(tree.inclusion(row.seq)), note)
 
     def alarms(self, consignment: Consignment) -> list[Alarm]:
         """All its alarms, ended or not."""

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from custody.errors import NotFound, Untrusted
 from custody.ledger import merkle
 from custody.ledger.merkle import Frontier
-from custody.ledger.tiles import WIDTH, entry_bundle
+from custody.ledger.tiles import WIDTH, Tile, entry_bundle
 
 Rows = list[list[bytes]]
 """All perfect subtrees within one tile, by height."""
@@ -64,24 +64,18 @@ class Tree:
         """The proof that the first `old` entries are the beginning of this tree."""
         return merkle.consistency(old, self.size, self.subtree)
 
-    def tile(self, level: int, number: int, width: int = WIDTH) -> bytes:
-        """A hash tile's bytes, or the first `width` hashes of it, as an older right edge had them."""
-        start = self._start(level, number, width)
+    def tile(self, tile: Tile) -> bytes:
+        """A tile's bytes. A narrower one is as an older right edge had it. NotFound where there is none."""
+        level, number, width = tile
+        start = number * WIDTH
+        if not 0 < width <= WIDTH or not 0 <= start <= _row(self.size, level or 0) - width:
+            raise NotFound("The log has no such tile.")
+        if level is None:
+            query = sa.select(_entry.c.data).where(_entry.c.seq >= start, _entry.c.seq < start + width)
+            return entry_bundle(self._connection.scalars(query.order_by(_entry.c.seq)))
         if width == WIDTH:
             return self._stored(level, number)
         return b"".join(hashes(self._connection, level, start, width))
-
-    def entries(self, number: int, width: int = WIDTH) -> bytes:
-        """An entry bundle's bytes, likewise. NotFound where the tree has no such tile."""
-        start = self._start(0, number, width)
-        query = sa.select(_entry.c.data).where(_entry.c.seq >= start, _entry.c.seq < start + width)
-        return entry_bundle(self._connection.scalars(query.order_by(_entry.c.seq)))
-
-    def _start(self, level: int, number: int, width: int) -> int:
-        start = number * WIDTH
-        if not 0 < width <= WIDTH or not 0 <= start <= _row(self.size, level) - width:
-            raise NotFound("The log has no such tile.")
-        return start
 
     def _rows(self, level: int, number: int) -> Rows:
         """The nodes within a tile. What is not full may grow: it is kept by this tree alone."""

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 import qrcode
+from world import World
+
+from custody.store.queries import view
 
 ROOT = Path(__file__).parents[2]
 LISTING = """\
@@ -174,3 +177,42 @@ def test_help_names_every_command() -> None:
     said = custody("--help")
     for name in ("init", "serve", "monitor", "demo", "scan", "labels", "audit", "export", "import", "doctor"):
         assert re.search(rf"^  {name} ", said, re.MULTILINE), name
+
+
+# ------------------------------------------------------------------------------------------------- the log
+
+
+def test_a_receipt_is_checked_with_the_policy_alone(setting_out: World, tmp_path: Path) -> None:
+    name = setting_out.consignment("C-1").head or ""
+    with view(setting_out.book, setting_out.ids["carl"]) as carls:
+        kept = str(carls.receipt(name))
+    receipt, policy = tmp_path / "C-1.tlog-proof", tmp_path / "policy"
+    receipt.write_text(kept, "utf-8")
+    policy.write_bytes(setting_out.policy())
+    said = custody("receipt", "verify", str(receipt), "--policy", str(policy))
+    assert f"is in the log {setting_out.book.origin}" in said
+    assert f"event    {name}" in said
+    assert "hand-off of C-1 at NORTH" in said
+    for party in ("ann", "carl"):
+        assert f"device {setting_out.keys[party].public.id}" in said
+    assert "witnesses: none" in said
+
+    receipt.write_text(kept.replace("index ", "index 1"), "utf-8")
+    said = custody("receipt", "verify", str(receipt), "--policy", str(policy), code=1)
+    assert said == "The hashes in this receipt do not lead from its entry to the signed checkpoint.\n"
+
+
+def test_a_mirror_is_kept_up_to_date_and_judged(small: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = small
+    mirror = tmp_path / "mirror"
+    first = custody("log", "mirror", "--book", str(folder), str(mirror))
+    assert re.fullmatch(rf"{mirror} has (\d+) entries, \1 of them new\.\n", first)
+    assert "0 of them new" in custody("log", "mirror", "--book", str(folder), str(mirror))
+    assert "sound" in custody("audit", str(mirror), "--policy", str(folder / "policy"))
+    other = tmp_path / "other"
+    init(other)
+    said = custody("log", "mirror", "--book", str(other), str(mirror), code=1)
+    assert "is of another log, or of a longer history than this book has" in said
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    custody("log", "mirror", "--book", str(folder), str(blocked), code=2)

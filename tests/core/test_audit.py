@@ -47,6 +47,7 @@ from custody.rules import overdue
 from custody.rules.alarms import Alarm
 from custody.rules.people import Device
 from custody.store import export, home
+from custody.store.queries import view
 from custody.strict import base64text, time_text, unbase64
 
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
@@ -308,6 +309,17 @@ def test_a_pin_of_a_longer_or_another_history(loose: World, small: Small, desk: 
         assert "step 3    FAILED" in desk.out
 
 
+def test_the_receipt_that_a_party_kept_is_a_pin(loose: World, desk: Desk) -> None:
+    name = loose.dispatch()
+    with view(loose.book, loose.ids["carl"]) as carls:
+        kept = str(carls.receipt(loose.consignment(name).head or "")).encode()
+    loose.register(1)
+    assert desk.audit(loose.bundle(), loose.policy(), kept) == 0
+    assert NOT_PROVED not in desk.out
+    assert desk.audit(loose.bundle(), loose.policy(), kept.replace(b"index ", b"index 0")) == 2
+    assert "is not a checkpoint, and so no pin" in desk.err
+
+
 @pytest.mark.parametrize("pin", [b"frog", b"", b"log/1\n1\n"])
 def test_a_pin_that_is_no_checkpoint_is_a_slip_and_no_tampering(loose: World, desk: Desk, pin: bytes) -> None:
     assert desk.audit(loose.bundle(), loose.policy(), pin) == 2
@@ -420,7 +432,7 @@ def packed(log: LogKey, leaves: list[bytes]) -> bytes:
     members = [("checkpoint", note.encode()), *tiles.hash_tiles(hashes)]
     for number in range(0, len(leaves), 256):
         part = leaves[number : number + 256]
-        members.append((tiles.tile_path("entries", number // 256, len(part)), tiles.entry_bundle(part)))
+        members.append((tiles.Tile(None, number // 256, len(part)).path, tiles.entry_bundle(part)))
     out = io.BytesIO()
     bundle.write(out, members)
     return out.getvalue()

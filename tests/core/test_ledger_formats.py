@@ -108,6 +108,46 @@ def test_the_tile_index_of_the_specification() -> None:
     assert tiles.tile_index(1000) == "x001/000"
 
 
+@given(
+    st.builds(
+        tiles.Tile,
+        st.none() | st.integers(0, 63),
+        st.integers(0, 10**12) | st.integers(0, 2000),
+        st.integers(1, tiles.WIDTH),
+    )
+)
+def test_a_tiles_path_is_read_back(tile: tiles.Tile) -> None:
+    assert tiles.Tile.read(tile.path) == tile
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tile/0/0",
+        "tile/00/000",
+        "tile/0/x000/001",
+        "tile/0/1000",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/01",
+        "tile/0/000.p/300",
+        "tile/-1/000",
+        "tile/entries/../000",
+        "tile/0/001/",
+        "tile/0/\u0661\u0661\u0661",
+        "checkpoint",
+    ],
+)
+def test_another_spelling_of_a_path_is_no_tile(path: str) -> None:
+    with pytest.raises(Unreadable):
+        tiles.Tile.read(path)
+
+
+@pytest.mark.parametrize(("old", "new"), [(0, 1), (1, 255), (255, 256), (256, 257), (300, 70_000), (7, 7)])
+def test_what_is_new_is_what_the_older_tree_had_not(old: int, new: int) -> None:
+    assert set(tiles.tiles(new, old)) == set(tiles.tiles(new)) - set(tiles.tiles(old))
+
+
 def test_a_tree_of_70_000_leaves_has_the_files_that_the_specification_lists() -> None:
     level = {name: [p for p in tiles.paths(70_000) if p.startswith(f"tile/{name}/")] for name in (0, 1, 2, 3)}
     assert level[0] == [f"tile/0/{i:03d}" for i in range(273)] + ["tile/0/273.p/112"]

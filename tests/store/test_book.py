@@ -737,9 +737,27 @@ def test_a_second_export_adds_what_is_new_and_leaves_full_tiles(box: World, tmp_
     assert newest.size == counts(box.book)["entry"]
 
 
+def test_a_mirror_is_brought_up_to_date_with_what_is_new_alone(tiled: World, tmp_path: Path) -> None:
+    folder = tmp_path / "tiles"
+    size = counts(tiled.book)["entry"]
+    assert export.export_tiles(tiled.book, folder) == (0, size)
+    assert export.export_tiles(tiled.book, folder) == (size, size)
+    (folder / "tile/entries/000").unlink()  # it is not looked at again: judging the folder is the auditor's
+    (folder / "tile/entries/left-by-a-crash.part").write_bytes(b"half")
+    tiled.register(1)
+    before, after = export.export_tiles(tiled.book, folder)
+    assert (before, after) == (size, counts(tiled.book)["entry"])
+    assert not (folder / "tile/entries/000").exists()
+    export.export_tiles(tiled.book, tmp_path / "anew")
+    anew = files(tmp_path / "anew")
+    del anew["tile/entries/000"]
+    assert files(folder) == anew
+
+
 def test_a_folder_with_other_tiles_is_refused(box: World, tmp_path: Path) -> None:
     folder = tmp_path / "tiles"
     export.export_tiles(box.book, folder)
+    (folder / "checkpoint").unlink()
     target = next((folder / "tile/entries").rglob("*/*"))
     target.write_bytes(target.read_bytes() + b"\0")
     with pytest.raises(Unreadable, match="another tile"):

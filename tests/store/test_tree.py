@@ -10,7 +10,7 @@ from world import World
 from custody.errors import NotFound, Untrusted
 from custody.ledger.merkle import leaf_hash
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import hash_tiles, read_entry_bundle
+from custody.ledger.tiles import Tile, hash_tiles, read_entry_bundle
 from custody.store.tree import Kept, Tree
 
 
@@ -49,22 +49,32 @@ def test_every_tile_is_the_one_that_the_leaves_make(large: World) -> None:
         tree = Tree(connection)
         assert tree.size == len(leaves)
         made = dict(hash_tiles(leaves))
-        assert tree.tile(0, 0) == made["tile/0/000"]
-        assert tree.tile(0, 1) == made["tile/0/001"]
-        assert tree.tile(0, 2, tree.size - 512) == made[f"tile/0/002.p/{tree.size - 512}"]
-        assert tree.tile(1, 0, 2) == made["tile/1/000.p/2"]
-        assert tree.tile(1, 0, 1) == made["tile/1/000.p/2"][:32]
-        assert [leaf_hash(e) for e in read_entry_bundle(tree.entries(1), 256)] == leaves[256:512]
-        assert [leaf_hash(e) for e in read_entry_bundle(tree.entries(2, 3), 3)] == leaves[512:515]
+        assert tree.tile(Tile(0, 0)) == made["tile/0/000"]
+        assert tree.tile(Tile(0, 1)) == made["tile/0/001"]
+        assert tree.tile(Tile(0, 2, tree.size - 512)) == made[f"tile/0/002.p/{tree.size - 512}"]
+        assert tree.tile(Tile(1, 0, 2)) == made["tile/1/000.p/2"]
+        assert tree.tile(Tile(1, 0, 1)) == made["tile/1/000.p/2"][:32]
+        assert [leaf_hash(e) for e in read_entry_bundle(tree.tile(Tile(None, 1)), 256)] == leaves[256:512]
+        assert [leaf_hash(e) for e in read_entry_bundle(tree.tile(Tile(None, 2, 3)), 3)] == leaves[512:515]
 
 
 @pytest.mark.parametrize(
     ("level", "number", "width"),
-    [(0, 2, 256), (0, 3, 1), (1, 0, 3), (2, 0, 1), (0, 0, 0), (0, 0, 257), (0, -1, 1), (0, 10**12, 1)],
+    [
+        (0, 2, 256),
+        (None, 2, 256),
+        (0, 3, 1),
+        (1, 0, 3),
+        (2, 0, 1),
+        (0, 0, 0),
+        (0, 0, 257),
+        (0, -1, 1),
+        (0, 10**12, 1),
+    ],
 )
-def test_a_tile_that_is_not_there(large: World, level: int, number: int, width: int) -> None:
+def test_a_tile_that_is_not_there(large: World, level: int | None, number: int, width: int) -> None:
     with large.book.read() as connection, pytest.raises(NotFound, match="no such tile"):
-        Tree(connection).tile(level, number, width)
+        Tree(connection).tile(Tile(level, number, width))
 
 
 def test_a_hole_in_the_tree_is_never_papered_over(
@@ -77,7 +87,7 @@ def test_a_hole_in_the_tree_is_never_papered_over(
         with pytest.raises(Untrusted, match="hole at level 1"):
             Tree(connection).frontier()
         with pytest.raises(Untrusted, match="hole at level 0"):
-            Tree(connection).tile(0, 1)
+            Tree(connection).tile(Tile(0, 1))
         connection.rollback()
     world.book.engine.dispose()
 

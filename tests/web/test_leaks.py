@@ -66,6 +66,13 @@ def scene(template: Any, furnished: Any, tmp_path_factory: pytest.TempPathFactor
     book.engine.dispose()
 
 
+def test_the_receipt_of_anothers_hand_off_is_not_there(scene: Any) -> None:
+    head = scene.world.consignment(scene.ours).head
+    address = f"/consignments/{scene.ours}/receipts/{head}.tlog-proof"
+    assert scene.as_("carl").get(address).status_code == 200
+    assert scene.as_("vic").get(address).status_code == 404
+
+
 def canaries(office: Any) -> list[str]:
     """What only the house may read: the rival's trip, what is on tapes, who decided, everybody's address."""
     world = office.world

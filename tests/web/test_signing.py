@@ -15,7 +15,9 @@ from world import new_key
 from custody import orders
 from custody.acts import people, signing
 from custody.facts import Enrolled, Statement, Subject
-from custody.ledger.envelope import pae
+from custody.ledger.envelope import Envelope, event_id, pae
+from custody.ledger.note import Policy
+from custody.ledger.receipt import Receipt
 from custody.rules.incidents import Incident
 from custody.rules.people import Device, Person
 from custody.store import accounts, queries
@@ -258,6 +260,25 @@ def test_a_receipt_by_a_young_device_wants_a_second_person(office: Any) -> None:
     payload = office.prepare(office.as_("bea"), what="seconding", hand_off=receipt)
     assert office.sign("bea", payload).status_code == 200
     assert world.consignment(name).state == "arrived"
+
+
+def test_both_parties_fetch_the_receipt_and_nobody_else_outside(office: Any) -> None:
+    world = office.world
+    name, other = world.dispatch(1), world.dispatch(1)
+    head = world.consignment(name).head
+    for party in ("ann", "carl", "olga"):
+        page = office.as_(party).get(f"/consignments/{name}").get_data(as_text=True)
+        assert f"/consignments/{name}/receipts/{head}.tlog-proof" in page
+        answer = office.as_(party).get(f"/consignments/{name}/receipts/{head}.tlog-proof")
+        kept = Receipt.read(answer.get_data())
+        assert kept.check(Policy.read(world.policy())).checkpoint.origin == world.book.origin
+        assert event_id(Envelope.read(kept.entry).payload) == head
+        assert f"{name}-{head[:12]}.tlog-proof" in answer.headers["Content-Disposition"]
+    assert office.as_("ann").get(f"/consignments/{other}/receipts/{head}.tlog-proof").status_code == 404
+    assert office.as_("ann").get(f"/consignments/{name}/receipts/{'0' * 64}.tlog-proof").status_code == 404
+    with world.book.read() as connection:
+        seized = connection.scalar(sa.text("SELECT event_id FROM entry WHERE seq = 0"))
+    assert office.as_("ann").get(f"/consignments/{name}/receipts/{seized}.tlog-proof").status_code == 404
 
 
 def test_the_founder_closes_the_set_up(office: Any) -> None:

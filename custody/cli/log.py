@@ -1,0 +1,85 @@
+"""The commands about the log itself: receipts that are checked without it, and its mirror."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from custody.cli import parts
+from custody.errors import Unreadable
+from custody.facts import Handed, Statement
+from custody.ledger.envelope import Envelope, event_id
+from custody.ledger.note import Policy
+from custody.ledger.receipt import Receipt
+from custody.store import export
+from custody.strict import time_text
+
+_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group()
+def receipt() -> None:
+    """Check a receipt without the log that gave it."""
+
+
+@receipt.command("verify")
+@click.argument("file", type=_file)
+@click.option("--policy", type=_file, required=True, help="Whom you trust: the log's policy file.")
+def verify(file: Path, policy: Path) -> None:
+    """Show what FILE proves, or say why it proves nothing.
+
+    It needs the policy alone: no book, no network. Get the policy by another way than the receipt.
+    """
+    kept = Receipt.read(file.read_bytes())
+    opened = kept.check(Policy.read(policy.read_bytes()))
+    checkpoint = opened.checkpoint
+    envelope = Envelope.read(kept.entry)
+    statement = Statement.read(envelope.payload)
+    if statement.origin != checkpoint.origin:
+        raise Unreadable(f"The entry is of another log ({statement.origin}) than the one that signed for it.")
+    click.echo(
+        f"Entry {kept.index} is in the log {checkpoint.origin}, which had {checkpoint.size:,} entries."
+    )
+    click.echo(f"  event    {event_id(envelope.payload)}")
+    for line in _lines(statement):
+        click.echo(f"  {line}")
+    witnesses = ", ".join(opened.witnesses) or "none"
+    click.echo(f"Signed by the log; witnesses: {witnesses}. The log itself checked the devices' signatures.")
+
+
+def _lines(statement: Statement) -> list[str]:
+    fact = statement.fact
+    made = f"made     {time_text(statement.made)}, by the device's clock"
+    if not isinstance(fact, Handed):
+        return [f"kind     {fact.kind}", made]
+    open_lines = len(fact.missing) + len(fact.refused) + len(fact.damaged)
+    return [
+        f"kind     hand-off of {fact.consignment} at {fact.site}",
+        f"giver    device {fact.giver.key}",
+        f"taker    device {fact.taker.key}",
+        f"lines    {f'{open_lines} missing, refused or damaged' if open_lines else 'every one was read'}",
+        made,
+    ]
+
+
+@click.group("log")
+def log() -> None:
+    """The log as files: its mirror on another disk."""
+
+
+@log.command("mirror")
+@parts.book_option
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+def mirror(folder: Path, target: Path) -> None:
+    """Bring the tiles in TARGET up to date; only what is new is written.
+
+    Run it every few minutes, onto another disk or another machine's share: it is the way back when the book
+    is lost, and it never accepts a history that is shorter or other than what it has.
+    """
+    book = parts.open_book(folder)
+    try:
+        before, after = export.export_tiles(book, target)
+    except OSError as problem:
+        raise click.ClickException(f"{problem.filename} cannot be written: {problem.strerror}.") from None
+    click.echo(f"{target} has {after:,} entries, {after - before:,} of them new.")
