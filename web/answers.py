@@ -99,7 +99,7 @@ def _dress(response: Response) -> Response:
     if settings().secure_cookies:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if request.endpoint not in ("static", "bootstrap.static"):
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 

@@ -14,8 +14,9 @@ from flask_security import current_user
 from flask_security.utils import logout_user
 
 from custody.rules.people import require
+from custody.store import tokens
 from web import signin
-from web.room import look, me
+from web.room import book, look, me
 
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
@@ -81,8 +82,18 @@ DOORS: Final[Mapping[str, Rule]] = {
     "audit.bundle": ("export the ledger",),
     "audit.policy": ("export the ledger",),
     "audit.checkpoint": SIGNED_IN,
+    "log.checkpoint": SIGNED_IN,
+    "log.hashes": SIGNED_IN,
+    "log.entries": ("export the ledger",),
     "inbox.letters": SIGNED_IN,
 }
+
+TOKENS: Final[Mapping[str, tuple[tokens.Reader, ...]]] = {
+    "log.checkpoint": ("witness", "mirror"),
+    "log.hashes": ("witness", "mirror"),
+    "log.entries": ("mirror",),
+}
+"""What a machine's token opens, without a session. A token that opens nothing here opens nothing at all."""
 
 
 def hang(app: Flask) -> None:
@@ -98,6 +109,8 @@ def _guard() -> Any:
         abort(404)
     if rule == PUBLIC:
         return None
+    if request.authorization is not None:
+        return _open_by_token(request.authorization.token or "")
     if current_user.is_authenticated and signin.too_old():
         session.clear()  # else the sign-in page finds them signed in, and sends them back here
         return _to_sign_in()
@@ -111,6 +124,12 @@ def _guard() -> Any:
             require(view.world, me(), rule[0])
     session.permanent = True
     return None
+
+
+def _open_by_token(token: str) -> None:
+    """Whoever shows a token is judged by it alone, signed in or not."""
+    if tokens.reader(book(), token) not in TOKENS.get(request.endpoint or "", ()):
+        abort(401)
 
 
 def _to_sign_in() -> Any:

@@ -165,6 +165,22 @@ def _years(now: datetime, years: int) -> datetime:
     return now + timedelta(days=365 * years)
 
 
+@click.group("db")
+def db() -> None:
+    """The tables of a book."""
+
+
+@db.command("upgrade")
+@parts.book_option
+def upgrade(folder: Path) -> None:
+    """Bring the tables up to this program's version. Stop the server, and make a backup, before you do."""
+    before, after = home.upgrade(folder)
+    parts.open_book(folder)
+    click.echo(
+        f"The tables were of version {before}, and are of {after}." if before != after else "Nothing to do."
+    )
+
+
 @click.command("export")
 @parts.book_option
 @click.argument("target", type=click.Path(path_type=Path))

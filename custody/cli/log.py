@@ -1,4 +1,4 @@
-"""The commands about the log itself: receipts that are checked without it, and its mirror."""
+"""The commands about the log itself: receipts that are checked without it, who reads it, its mirror."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from custody.facts import Handed, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.note import Policy
 from custody.ledger.receipt import Receipt
-from custody.store import export
+from custody.store import export, tokens
 from custody.strict import time_text
 
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -65,7 +65,39 @@ def _lines(statement: Statement) -> list[str]:
 
 @click.group("log")
 def log() -> None:
-    """The log as files: its mirror on another disk."""
+    """The log as files: its mirror on another disk, and who may read it over the network."""
+
+
+@log.command("token")
+@parts.book_option
+@click.argument("name")
+@click.option("--for", "reader", type=click.Choice(["witness", "mirror"]), required=True)
+def token(folder: Path, name: str, reader: tokens.Reader) -> None:
+    """Make a token with which another machine reads the log over the network.
+
+    A witness gets checkpoints and hashes, which say how much there is and nothing else. A mirror gets the
+    entries, too: what moves where, and when.
+    """
+    made = tokens.make(parts.open_book(folder), name, reader)
+    click.echo(f"{made}\nShown this once. It goes into the header: Authorization: Bearer {made[:4]}...")
+
+
+@log.command("tokens")
+@parts.book_option
+def every_token(folder: Path) -> None:
+    """List the tokens that were made."""
+    for each in tokens.every(parts.open_book(folder)):
+        end = f", revoked {each.revoked_at:%Y-%m-%d}" if each.revoked_at else ""
+        click.echo(f"{each.name}: {each.reader}, made {each.made_at:%Y-%m-%d}{end}")
+
+
+@log.command("revoke")
+@parts.book_option
+@click.argument("name")
+def revoke(folder: Path, name: str) -> None:
+    """End a token: it opens nothing from now on."""
+    tokens.revoke(parts.open_book(folder), name)
+    click.echo(f"The token {name} opens nothing any more.")
 
 
 @log.command("mirror")

@@ -1,6 +1,7 @@
 """The command and its list of subcommands; each is imported when it is called.
 
-    custody init | serve | monitor | demo | scan | labels | audit | receipt | log | export | import | doctor
+    custody init | serve | monitor | demo | scan | labels | audit | receipt | log | export | import | db
+            | doctor
 
 Exit codes: 0 done; 1 the evidence is not sound (`audit`) or something was refused; 2 it could not begin.
 """
@@ -29,9 +30,10 @@ COMMANDS: Final = {
     "labels": ("custody.cli.tools", "labels", "Print labels as a PDF."),
     "audit": ("custody.cli.tools", "audit", "Judge an exported ledger (needs no book)."),
     "receipt": ("custody.cli.log", "receipt", "Check a receipt of a hand-off (needs no book)."),
-    "log": ("custody.cli.log", "log", "The log as files: its mirror on another disk."),
+    "log": ("custody.cli.log", "log", "The log as files: its mirror, and who may read it."),
     "export": ("custody.cli.books", "export", "Write the ledger as a bundle, or as tiles."),
     "import": ("custody.cli.books", "import_", "Register tapes from an mtx listing and an inventory CSV."),
+    "db": ("custody.cli.books", "db", "Bring the tables of a book up to this program's version."),
     "doctor": ("custody.cli.tools", "doctor", "Look at everything that must work, and say what does not."),
 }
 """Command to module, function and the line that `custody --help` shows."""

@@ -115,6 +115,21 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
     return book
 
 
+def upgrade(folder: Path) -> tuple[str, str]:
+    """Brings the tables to this program's version: which they were of, and which they are of now.
+
+    The ledger's own tables are never rebuilt by this: a rebuild would drop their triggers.
+    """
+    if not (folder / "book.db").is_file():
+        raise NotFound(f"There is no book in {folder}.")
+    engine = _engine(folder / "book.db")
+    with engine.connect() as connection:
+        before = MigrationContext.configure(connection).get_current_revision()
+    _migrate(engine)
+    engine.dispose()
+    return str(before), str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
 def _origin(folder: Path) -> str:
     for line in (folder / "policy").read_text("ascii").splitlines():
         if line.startswith("log "):
@@ -172,7 +187,10 @@ def check_tables(connection: sa.Connection) -> None:
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     current = MigrationContext.configure(connection).get_current_revision()
     if current != head:
-        raise Untrusted(f"The book's tables are of version {current}, this program's of {head}.")
+        raise Untrusted(
+            f"The book's tables are of version {current}, this program's of {head}. A backup first, and then:"
+            " custody db upgrade. If the book's is the newer one, install the newer program."
+        )
     there = _triggers(connection)
     for name in TRIGGERS.keys() | there.keys():
         if there.get(name) != TRIGGERS.get(name):

@@ -405,6 +405,17 @@ class LinkRow(SQLModel, table=True):
     used_at: datetime | None = _moment()
 
 
+class TokenRow(SQLModel, table=True):
+    """With what a witness or a mirror reads the log (`custody.store.tokens`). Only its SHA-256 is kept."""
+
+    __tablename__: ClassVar = "token"
+    name: str = _key(64)
+    reader: str
+    digest: str = Field(max_length=64, unique=True)
+    made_at: datetime = _moment()
+    revoked_at: datetime | None = _moment()
+
+
 class WrongPassword(SQLModel, table=True):
     """A sign-in that failed: under which account (the SHA-256 of what was typed), from which address."""
 

@@ -216,3 +216,23 @@ def test_a_mirror_is_kept_up_to_date_and_judged(small: tuple[Path, str], tmp_pat
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     custody("log", "mirror", "--book", str(folder), str(blocked), code=2)
+
+
+def test_a_token_is_shown_once_listed_and_ended(small: tuple[Path, str]) -> None:
+    folder, _ = small
+    at = ("--book", str(folder))
+    said = custody("log", "token", *at, "vault", "--for", "mirror")
+    token = said.partition("\n")[0]
+    assert len(token) == 43
+    assert re.fullmatch(r"vault: mirror, made [0-9-]{10}\n", custody("log", "tokens", *at))
+    assert "Take another name" in custody("log", "token", *at, "vault", "--for", "witness", code=1)
+    assert "opens nothing any more" in custody("log", "revoke", *at, "vault")
+    assert "revoked" in custody("log", "tokens", *at)
+    assert "no token vault in use" in custody("log", "revoke", *at, "vault", code=1)
+    for file in folder.rglob("*"):
+        assert not file.is_file() or token.encode() not in file.read_bytes()
+
+
+def test_tables_that_are_of_this_version_need_no_upgrade(small: tuple[Path, str], tmp_path: Path) -> None:
+    assert custody("db", "upgrade", "--book", str(small[0])) == "Nothing to do.\n"
+    assert "There is no book in" in custody("db", "upgrade", "--book", str(tmp_path), code=1)

@@ -681,6 +681,23 @@ def test_the_migrations_make_the_tables(box: World) -> None:
         assert compare_metadata(context, SQLModel.metadata) == []
 
 
+def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> None:
+    before = counts(loose.book)
+    loose.book.engine.dispose()
+    with sqlite3.connect(loose.folder / "book.db") as connection:
+        connection.execute("DROP TABLE token")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.close()
+    with pytest.raises(Untrusted, match="custody db upgrade"):
+        loose.reopen()
+    assert home.upgrade(loose.folder) == ("0001", "0002")
+    assert home.upgrade(loose.folder) == ("0002", "0002")
+    loose.reopen()
+    assert counts(loose.book) == before
+    loose.register(1)
+    loose.check()
+
+
 @pytest.mark.parametrize("kind", SHELVES, ids=lambda kind: kind.__name__)
 def test_a_nouns_columns_are_its_fields(kind: Any) -> None:
     columns = {column.name for column in SHELVES[kind].table.columns}

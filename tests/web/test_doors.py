@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from custody.facts import Granted
 from custody.rules.people import may
-from web.doors import DOORS, PUBLIC, SIGNED_IN
+from web.doors import DOORS, PUBLIC, SIGNED_IN, TOKENS
 
 ROUTES = Path(__file__).parent / "routes.txt"
 CAST = ("ada", "ann", "mona", "mallory", "dana", "hal", "dora", "ivo", "olga")
@@ -47,7 +47,7 @@ def address(app: Flask, rule: Rule, world: Any) -> str:
     tape = next(iter(world.consignment("C-1").media))
     alarm = world.alarm("C-1").id
     given = {"filename": "style.css", "token": "x" * 43, "person": "P-3", "event": "0" * 64, "key": device}
-    given["letter"] = "M"
+    given |= {"letter": "M", "level": "0", "rest": "000.p/1"}
     names = {"consignments": "C-1", "signing": "C-1", "media": tape, "alarms": alarm, "incidents": "I-1"}
     given["name"] = names.get(rule.endpoint.partition(".")[0], tape)
     if rule.endpoint == "signing.decision":
@@ -66,15 +66,17 @@ def test_every_route_has_its_door_and_every_door_its_route(busy: Any) -> None:
 
 def test_the_list_of_routes_is_the_one_that_was_reviewed(busy: Any) -> None:
     lines = sorted(
-        f"{method:6} {rule.rule} -> {rule.endpoint}: {_said(DOORS.get(rule.endpoint))}"
+        f"{method:6} {rule.rule} -> {rule.endpoint}: {_said(rule.endpoint)}"
         for rule, method in pairs(busy.app)
         if method not in ("HEAD", "OPTIONS")
     )
     assert "\n".join(lines) + "\n" == ROUTES.read_text("utf-8"), "a route is new or gone: review routes.txt"
 
 
-def _said(rule: Any) -> str:
-    return "nobody" if rule is None else rule if isinstance(rule, str) else " / ".join(rule)
+def _said(endpoint: str) -> str:
+    rule = DOORS.get(endpoint)
+    opened = "nobody" if rule is None else rule if isinstance(rule, str) else " / ".join(rule)
+    return opened + "".join(f" / token of a {reader}" for reader in TOKENS.get(endpoint, ()))
 
 
 def test_a_route_that_nobody_listed_answers_nobody(template: Any, furnished: Any, tmp_path: Path) -> None:
