@@ -15,13 +15,15 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from custody.acts import alarms, notices, pulses
-from custody.errors import Refusal, Undelivered
+from custody.errors import Refusal, Undelivered, Unreadable
 from custody.rules.notices import Channel
+from custody.store import pin
 from custody.store.book import Book
 
 TICK: Final = 1.0
@@ -35,12 +37,16 @@ log = structlog.get_logger("custody.monitor")
 
 @dataclass
 class Monitor:
-    """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute."""
+    """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute.
+
+    `pin`, if given, is the file that remembers the newest checkpoint in a second place.
+    """
 
     book: Book
     channels: Mapping[str, Channel]
     site: str
     beat: Callable[[], None] | None = None
+    pin: Path | None = None
     _beaten: datetime | None = field(default=None, init=False)
 
     def round(self) -> datetime | None:
@@ -51,6 +57,7 @@ class Monitor:
         if climbed or tally.accepted or tally.failed:
             log.info("round", climbed=climbed, accepted=tally.accepted, failed=tally.failed)
         self._beat()
+        self._pin()
         return min((moment for moment in (due, waiting) if moment is not None), default=None)
 
     def _climb(self) -> tuple[int, datetime | None]:
@@ -60,6 +67,14 @@ class Monitor:
         except Refusal as problem:
             log.warning("nothing can climb", why=str(problem))
             return 0, None
+
+    def _pin(self) -> None:
+        """A second disk that is gone stops nobody from being told; a book behind its pin ends this."""
+        if self.pin is not None:
+            try:
+                pin.keep(self.book, self.pin)
+            except (OSError, Unreadable) as problem:
+                log.warning("the pin is not up to date", why=str(problem))
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until told to stop."""

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         0, ge=0, le=5, description="proxies in front that say in X-Forwarded-For from where a request comes"
     )
     threads: int = Field(16, ge=2, le=64, description="requests that are served at once")
+    pin: Path | None = Field(None, description="file on another disk that remembers the newest checkpoint")
     smtp_host: str = Field("", description="mail relay; without one no alert can leave")
     smtp_port: int = Field(587, ge=1, le=65535, description="its port")
     smtp_tls: Literal["starttls", "implicit", "none"] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -98,6 +99,34 @@ def revoke(folder: Path, name: str) -> None:
     """End a token: it opens nothing from now on."""
     tokens.revoke(parts.open_book(folder), name)
     click.echo(f"The token {name} opens nothing any more.")
+
+
+@log.command("restore")
+@parts.book_option
+@click.option(
+    "--from", "mirror", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True
+)
+def restore(folder: Path, mirror: Path) -> None:
+    """Bring a restored backup up to date with the mirror, entry by entry, to the same root.
+
+    What the ledger does not hold does not come back: names, addresses and other texts that were written
+    since the backup, and accounts, links and tokens that were made since.
+    """
+    book = parts.open_book(folder, pinned=False)
+    with click.progressbar(length=0, label="Replaying", file=sys.stderr) as bar:
+
+        def tell(done: int, of: int) -> None:
+            bar.length = of
+            bar.update(done - bar.pos)
+
+        restored = export.restore(book, mirror, tell)
+    click.echo(
+        f"{restored.entries:,} entries came back: the book has {restored.size:,}, and the mirror's root."
+    )
+    if restored.texts:
+        click.echo(
+            f"{restored.texts:,} texts that were written since the backup are lost; the ledger names them."
+        )
 
 
 @log.command("mirror")

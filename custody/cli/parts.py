@@ -15,7 +15,7 @@ from custody.channels.heartbeat import Heartbeat
 from custody.ledger.keys import SigningKey
 from custody.rules.notices import Channel
 from custody.settings import Settings
-from custody.store import home
+from custody.store import home, pin
 from custody.store.book import Book
 from labels import identity
 
@@ -35,9 +35,13 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
-def open_book(folder: Path) -> Book:
-    """The book in this folder, on the machine's clock."""
-    return home.open_book(folder, clock, secrets.token_bytes)
+def open_book(folder: Path, *, pinned: bool = True) -> Book:
+    """The book in this folder, on the machine's clock; Untrusted where it is behind its pin."""
+    book = home.open_book(folder, clock, secrets.token_bytes)
+    path = Settings().pin
+    if pinned and path is not None:
+        pin.check(book, path)
+    return book
 
 
 def new_key() -> SigningKey:

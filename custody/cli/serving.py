@@ -51,7 +51,8 @@ def monitor(folder: Path, parent: int | None) -> None:
     signal.signal(signal.SIGINT, end)
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
-    watch = Monitor(book, parts.channels(settings, parts.clock), settings.base_url, parts.heartbeat(settings))
+    channels, beat = parts.channels(settings, parts.clock), parts.heartbeat(settings)
+    watch = Monitor(book, channels, settings.base_url, beat, settings.pin)
     log.info("watching", book=str(folder), log=book.origin)
     watch.run(stop)
 

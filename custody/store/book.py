@@ -20,7 +20,7 @@ import fcntl
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import SQLModel
 from typing_extensions import override
 
-from custody.errors import Conflict, Forged, NoRoom, Untrusted
+from custody.errors import Conflict, Forged, NoRoom, Unreadable, Untrusted
 from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subject
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey
@@ -148,7 +148,14 @@ class Page:
     `now` is the time of everything on this page: the clock's, and never before the page before it.
     """
 
-    def __init__(self, book: Book, connection: sa.Connection, world: BookWorld, tail: Frontier) -> None:
+    def __init__(
+        self,
+        book: Book,
+        connection: sa.Connection,
+        world: BookWorld,
+        tail: Frontier,
+        at: datetime | None = None,
+    ) -> None:
         self._book = book
         self.connection = connection
         self.world = world
@@ -157,7 +164,7 @@ class Page:
         self._rows: list[dict[str, Any]] = []
         self._mentions: set[tuple[str, int]] = set()
         self._texts: list[dict[str, Any]] = []
-        self.now = book.clock().astimezone(UTC)
+        self.now = (at or book.clock()).astimezone(UTC)
         self.now = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
         for log in world.all(Log):
             self.now = max(self.now, log.last)
@@ -223,13 +230,16 @@ class Page:
 
     def close(self, how: Any) -> None:
         """Ends the transaction's events with their time, and writes everything."""
-        write = self.connection.execute
         if self._texts:
-            write(sa.insert(tables.Private), self._texts)
-        if not self._rows:
-            return
-        events = tuple(row["event_id"] for row in self._rows)
-        self.record(Received(events, self.now, how))
+            self.connection.execute(sa.insert(tables.Private), self._texts)
+        if self._rows:
+            events = tuple(row["event_id"] for row in self._rows)
+            self.record(Received(events, self.now, how))
+            self.write()
+
+    def write(self) -> None:
+        """Writes the events, which end with their `received`, and all that follows from them."""
+        write = self.connection.execute
         write(sa.insert(_entry), self._rows)
         self._write_tiles()
         root = self.tail.root()
@@ -350,13 +360,33 @@ class Book:
         NoRoom where the disk is full: nothing was written, and the book stays whole. Untrusted where the
         database fails otherwise while it writes: this process must stop and verify before it goes on.
         """
+        with self._transaction(None) as page:
+            yield page
+            page.close(how)
+
+    def replay(self, entries: Sequence[bytes]) -> None:
+        """One transaction of a longer copy of this very ledger, byte for byte: its events and `received`.
+
+        Impossible, Forged or Unreadable where it cannot follow what is here; then nothing of it is.
+        """
+        *events, last = [Envelope.read(entry) for entry in entries]
+        received = Statement.read(last.payload).fact
+        if not isinstance(received, Received):
+            raise Unreadable("A transaction ends with the time at which it was received.")
+        with self._transaction(received.at) as page:
+            for envelope in (*events, last):
+                if not page.admit(envelope).new:
+                    raise Unreadable("This transaction is in the ledger already.")
+            page.write()
+
+    @contextlib.contextmanager
+    def _transaction(self, at: datetime | None) -> Iterator[Page]:
         with self._turn, self._locked(), self._connect() as connection:
             try:
                 connection.begin()
                 tail, kept = self._tail(connection)
-                page = Page(self, connection, BookWorld(connection, kept), tail.copy())
+                page = Page(self, connection, BookWorld(connection, kept), tail.copy(), at)
                 yield page
-                page.close(how)
                 few = page.world.few()
                 # A crash before this line: nothing happened. After it: all of it did, and is signed.
                 connection.commit()
@@ -426,15 +456,18 @@ class Book:
         """A connection whose transactions take the write lock at once, so that the tail cannot move."""
         return self.engine.connect().execution_options(writes=True)
 
+    def signed(self, note: bytes) -> bool:
+        """Whether this log has signed this note; Unreadable where it is none."""
+        read, log = Note.read(note), self.keys.log.verifier
+        return any(log.id == s.key_id and log.verifies(s.signature, read.text) for s in read.signatures)
+
     def verify_edge(self) -> None:
         """Untrusted unless the newest checkpoint is signed by the log and is over the entries here."""
         with self.read() as connection:
             frontier = Tree(connection).frontier()
-            note = Note.read(newest_note(connection).encode())
-        checkpoint = Checkpoint.read(note.text)
-        log = self.keys.log.verifier
-        signed = any(log.id == s.key_id and log.verifies(s.signature, note.text) for s in note.signatures)
-        if not signed or (checkpoint.size, checkpoint.root) != (frontier.size, frontier.root()):
+            note = newest_note(connection).encode()
+        checkpoint = Checkpoint.of(note)
+        if not self.signed(note) or (checkpoint.size, checkpoint.root) != (frontier.size, frontier.root()):
             raise Untrusted(
                 "The ledger is not the one that its newest checkpoint signs. Do not write to it: restore the"
                 " book from a backup, and compare it with the checkpoints on receipts and manifests."

@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from custody.errors import Unreadable
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from custody.audit import verify
+from custody.errors import Unreadable, Untrusted
+from custody.facts import Received, Statement
 from custody.ledger import bundle
+from custody.ledger.envelope import Envelope
+from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import paths, tiles
+from custody.ledger.tiles import paths, read_entry_bundle, tiles
 from custody.store.book import Book, BookWorld, newest_note
 from custody.store.tree import Tree
+
+TEXTS: Final = ("answer", "contact", "reason", "report", "title")
+"""Fields of facts that are commitments to texts outside the ledger."""
+_private = SQLModel.metadata.tables["private"]
 
 
 def members(book: Book, since: int = 0) -> Iterator[tuple[str, bytes]]:
@@ -66,6 +79,60 @@ def _clear(folder: Path, wanted: set[Path]) -> None:
         stale.unlink()
         with contextlib.suppress(OSError):  # the folder, where this was the last of it
             stale.parent.rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How many entries came back, how many there are now, and how many texts of theirs did not."""
+
+    entries: int
+    size: int
+    texts: int
+
+
+def restore(book: Book, mirror: Path, tell: Callable[[int, int], None] = lambda _done, _of: None) -> Restored:
+    """Replays what a mirror has and the book has not, one transaction after the other, to the same root.
+
+    The mirror is judged whole first, as an auditor would: Unreadable where it is not sound, or where the book
+    is not the beginning of it. What stops it halfway leaves a book that is behind by fewer entries.
+    """
+    report = verify(mirror, book.policy.encode())
+    if not report.sound:
+        raise Unreadable(f"The mirror is not sound, and nothing was taken from it: {report.why}")
+    there = Checkpoint.of((mirror / "checkpoint").read_bytes())
+    before = Checkpoint.of(book.checkpoint())
+    entries = list(_entries(mirror, there.size))
+    beginning = Frontier()
+    for entry in entries[: before.size]:
+        beginning.add(leaf_hash(entry))
+    if before.size > there.size or beginning.root() != before.root:
+        raise Unreadable("The book is not an older state of this mirror: nothing was taken from it.")
+    start = before.size
+    for end, entry in enumerate(entries[start:], start + 1):
+        if isinstance(Statement.read(Envelope.read(entry).payload).fact, Received):
+            book.replay(entries[start:end])
+            start = end
+            tell(end - before.size, there.size - before.size)
+    if Checkpoint.of(book.checkpoint()) != there:
+        raise Untrusted(
+            "What was replayed has another root than the mirror. Do not use this book; keep both."
+        )
+    return Restored(there.size - before.size, there.size, _lost(book, entries[before.size :]))
+
+
+def _entries(folder: Path, size: int) -> Iterator[bytes]:
+    for tile in tiles(size):
+        if tile.level is None:
+            yield from read_entry_bundle((folder / tile.path).read_bytes(), tile.width)
+
+
+def _lost(book: Book, entries: Sequence[bytes]) -> int:
+    """Commitments in these entries of whose texts none is here."""
+    facts = [Statement.read(Envelope.read(entry).payload).fact for entry in entries]
+    named = {text for fact in facts for name in TEXTS if (text := getattr(fact, name, None)) is not None}
+    with book.read() as connection:
+        kept = set(connection.scalars(sa.select(_private.c.commitment)))
+    return len(named - kept)
 
 
 def _mirrored(book: Book, path: Path) -> int:

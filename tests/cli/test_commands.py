@@ -236,3 +236,27 @@ def test_a_token_is_shown_once_listed_and_ended(small: tuple[Path, str]) -> None
 def test_tables_that_are_of_this_version_need_no_upgrade(small: tuple[Path, str], tmp_path: Path) -> None:
     assert custody("db", "upgrade", "--book", str(small[0])) == "Nothing to do.\n"
     assert "There is no book in" in custody("db", "upgrade", "--book", str(tmp_path), code=1)
+
+
+def test_a_backup_behind_its_pin_is_refused_until_the_mirror_has_been_replayed(
+    small: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, _ = small
+    live, backup, mirror = tmp_path / "live", tmp_path / "backup", tmp_path / "mirror"
+    shutil.copytree(folder, live)
+    shutil.copytree(folder, backup)
+    (tmp_path / "listing").write_text(LISTING, "ascii")
+    custody("import", "--book", str(live), "--site", "OFFICE", "--mtx", str(tmp_path / "listing"))
+    custody("log", "mirror", "--book", str(live), str(mirror))
+    pin = tmp_path / "pin"
+    shutil.copy(mirror / "checkpoint", pin)
+    said = custody("log", "tokens", "--book", str(backup), code=2, CUSTODY_PIN=str(pin))
+    assert "it is an older copy" in said
+    assert "custody log restore --from MIRROR" in said
+    said = custody("log", "restore", "--book", str(backup), "--from", str(mirror), CUSTODY_PIN=str(pin))
+    assert re.search(
+        r"^\d+ entries came back: the book has \d+, and the mirror's root\.$", said, re.MULTILINE
+    )
+    custody("log", "tokens", "--book", str(backup), CUSTODY_PIN=str(pin))
+    said = custody("log", "restore", "--book", str(backup), "--from", str(mirror))
+    assert "0 entries came back" in said

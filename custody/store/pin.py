@@ -1,0 +1,86 @@
+"""The pin: the newest checkpoint, kept in a second place.
+
+A backup that was restored is a ledger that has forgotten its newest entries, and looks whole. So does one
+from which somebody cut the tail. A file on another disk or host remembers: a book that is behind it, or that
+has another history, is not opened.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from custody.errors import Unreadable, Untrusted
+from custody.ledger.note import Checkpoint
+from custody.store.book import Book, BookWorld
+
+WAY_BACK: Final = (
+    "Write nothing to it. The way back: a newer backup, or `custody log restore --from MIRROR`, which brings"
+    " the missing entries from the mirror; then compare with a manifest or a receipt."
+)
+
+
+def check(book: Book, path: Path) -> None:
+    """Untrusted where the book is behind the pin, or has another history; no pin yet is no fault.
+
+    A pin that cannot be read is one: else whoever unmounts the other disk unpins the book.
+    """
+    try:
+        pinned = _read(book, path)
+    except OSError as problem:
+        raise Untrusted(
+            f"The pin {path} cannot be read ({problem.strerror}). Is its disk there?"
+        ) from problem
+    except Unreadable as problem:
+        raise Untrusted(str(problem)) from problem
+    if pinned is not None:
+        _compare(book, path, pinned)
+
+
+def keep(book: Book, path: Path) -> None:
+    """Brings the pin up to the book's newest checkpoint; it is never set back.
+
+    Untrusted as `check`; OSError where the file cannot be read or written, Unreadable where it is no pin.
+    """
+    note = book.checkpoint()
+    pinned = _read(book, path)
+    if pinned == Checkpoint.of(note):
+        return
+    if pinned is not None:
+        _compare(book, path, pinned)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with unfinished.open("w", encoding="utf-8") as out:
+        out.write(note)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(path)
+
+
+def _compare(book: Book, path: Path, pinned: Checkpoint) -> None:
+    with book.read() as connection:
+        root = BookWorld(connection, {}).root_at(pinned.size)
+    if root == pinned.root:
+        return
+    there = Checkpoint.of(book.checkpoint()).size
+    what = f"has seen {pinned.size:,} entries, and this book has {there:,}: it is an older copy."
+    if there >= pinned.size:
+        what = "has another history than this book: entries that were there are gone or changed."
+    raise Untrusted(f"The pin {path} {what} {WAY_BACK}")
+
+
+def _read(book: Book, path: Path) -> Checkpoint | None:
+    if (path.parent / "tile").is_dir():
+        raise Unreadable(f"{path} belongs to a mirror: give the pin (CUSTODY_PIN) a file of its own.")
+    if not path.exists() and path.parent.is_dir():
+        return None
+    note = path.read_bytes()
+    try:
+        signed = book.signed(note)
+    except Unreadable:
+        signed = False
+    if not signed:
+        raise Unreadable(
+            f"{path} is no checkpoint of this log: the wrong file (CUSTODY_PIN), or a damaged one."
+        )
+    return Checkpoint.of(note)

@@ -1,0 +1,185 @@
+"""What remembers a ledger in a second place, and the way back for a book that has forgotten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from world import World
+
+from custody.acts import alarms
+from custody.errors import Unreadable, Untrusted
+from custody.ledger.merkle import EMPTY
+from custody.ledger.note import Checkpoint, LogKey
+from custody.monitor import Monitor
+from custody.rules.notices import Message
+from custody.store import export, pin
+from custody.store.nouns import SHELVES
+
+
+class Taken:
+    """A channel whose relay takes everything."""
+
+    def send(self, message: Message) -> str:
+        return f"250 {message.id}"
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def old(loose: World, tmp_path: Path) -> Iterator[World]:
+    """A backup of the company, restored: `loose` has gone on since."""
+    backup = loose.copy(tmp_path / "backup")
+    loose.reopen()
+    loose.dispatch(2)
+    yield backup
+    backup.book.engine.dispose()
+
+
+def test_a_pin_follows_the_book_and_is_never_set_back(loose: World, old: World, tmp_path: Path) -> None:
+    path = tmp_path / "pin"
+    pin.check(loose.book, path)
+    assert not path.exists(), "looking makes no pin"
+    pin.keep(old.book, path)
+    pin.keep(loose.book, path)
+    assert path.read_text("utf-8") == loose.book.checkpoint()
+    with pytest.raises(Untrusted, match="it is an older copy"):
+        pin.keep(old.book, path)
+    assert path.read_text("utf-8") == loose.book.checkpoint()
+    assert [p.name for p in tmp_path.glob("*.part")] == []
+
+
+def test_a_book_behind_its_pin_is_told_the_way_back(loose: World, old: World, tmp_path: Path) -> None:
+    path = tmp_path / "pin"
+    pin.keep(loose.book, path)
+    with pytest.raises(Untrusted, match=r"has seen \d+ entries.*custody log restore --from MIRROR"):
+        pin.check(old.book, path)
+
+
+def test_a_book_of_another_history_is_refused_however_long_it_is(
+    loose: World, old: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "pin"
+    pin.keep(loose.book, path)
+    old.register(1)
+    old.dispatch(1)
+    old.dispatch(1)
+    assert Checkpoint.of(old.book.checkpoint()).size > Checkpoint.of(loose.book.checkpoint()).size
+    with pytest.raises(Untrusted, match="another history than this book"):
+        pin.check(old.book, path)
+
+
+def test_what_is_no_pin_of_this_log_is_refused_and_stays(loose: World, tmp_path: Path) -> None:
+    path = tmp_path / "pin"
+    stranger = LogKey(loose.book.origin, Ed25519PrivateKey.generate())
+    for wrong in (b"frog", b"", stranger.sign(Checkpoint(loose.book.origin, 999, EMPTY)).encode()):
+        path.write_bytes(wrong)
+        with pytest.raises(Untrusted, match="no checkpoint of this log"):
+            pin.check(loose.book, path)
+        with pytest.raises(Unreadable, match="no checkpoint of this log"):
+            pin.keep(loose.book, path)
+        assert path.read_bytes() == wrong
+
+
+def test_a_mirrors_checkpoint_is_not_overwritten_by_a_pin(loose: World, tmp_path: Path) -> None:
+    """It would run ahead of the mirror's tiles."""
+    export.export_tiles(loose.book, tmp_path)
+    with pytest.raises(Untrusted, match="a file of its own"):
+        pin.check(loose.book, tmp_path / "checkpoint")
+
+
+def test_a_disk_that_is_not_there_unpins_nothing(loose: World, tmp_path: Path) -> None:
+    with pytest.raises(Untrusted, match="Is its disk there"):
+        pin.check(loose.book, tmp_path / "unmounted" / "pin")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Untrusted, match="Is its disk there"):
+        pin.check(loose.book, tmp_path / "folder")
+
+
+def test_the_monitor_keeps_the_pin_and_goes_on_without_it(loose: World, tmp_path: Path) -> None:
+    path = tmp_path / "disk" / "pin"
+    monitor = Monitor(loose.book, {"email": Taken()}, "https://custody.test", pin=path)
+    monitor.round()
+    path.parent.mkdir()
+    monitor.round()
+    assert path.read_text("utf-8") == loose.book.checkpoint()
+    loose.register(1)
+    path.write_bytes(b"junk that somebody wrote to stop the alarm")
+    monitor.round()
+    path.unlink()
+    monitor.round()
+    assert path.read_text("utf-8") == loose.book.checkpoint()
+
+
+def test_a_monitor_whose_book_was_set_back_ends(loose: World, old: World, tmp_path: Path) -> None:
+    path = tmp_path / "pin"
+    pin.keep(loose.book, path)
+    with pytest.raises(Untrusted, match=r"than this book|it is an older copy"):
+        Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=path).round()
+
+
+# -------------------------------------------------------------------------------------------- the way back
+
+
+def test_a_restored_backup_comes_to_the_mirrors_root(loose: World, old: World, tmp_path: Path) -> None:
+    name = loose.dispatch(1)
+    loose.hand(name, "carl", "ben")
+    mirror = tmp_path / "mirror"
+    _, size = export.export_tiles(loose.book, mirror)
+    told: list[tuple[int, int]] = []
+    before = Checkpoint.of(old.book.checkpoint()).size
+    restored = export.restore(old.book, mirror, lambda done, of: told.append((done, of)))
+    assert (restored.entries, restored.size) == (size - before, size)
+    assert told[-1] == (size - before, size - before)
+    assert old.book.checkpoint() == loose.book.checkpoint(), "the very note: Ed25519 is deterministic"
+    assert tables(old) == tables(loose)
+    old.at = loose.at
+    old.check()
+    old.register(1)
+    old.check()
+    assert export.restore(loose.book, mirror) == export.Restored(0, size, 0)
+
+
+def tables(world: World) -> dict[str, list[str]]:
+    """What is folded from the ledger, table by table."""
+    with world.book.world() as nouns:
+        return {kind.__name__: sorted(map(repr, nouns.all(kind))) for kind in SHELVES}
+
+
+def test_texts_that_did_not_come_back_are_counted(loose: World, old: World, tmp_path: Path) -> None:
+    (medium,) = loose.register(1)
+    alarms.sight(loose.book, medium, "It lies in the canteen.")
+    mirror = tmp_path / "mirror"
+    export.export_tiles(loose.book, mirror)
+    assert export.restore(old.book, mirror).texts == 1
+
+
+def test_a_mirror_that_is_not_sound_gives_nothing(loose: World, old: World, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    export.export_tiles(loose.book, mirror)
+    target = next((mirror / "tile/entries").rglob("*/*"))
+    data = bytearray(target.read_bytes())
+    data[-40] ^= 1
+    target.write_bytes(bytes(data))
+    before = old.book.checkpoint()
+    with pytest.raises(Unreadable, match="The mirror is not sound, and nothing was taken from it"):
+        export.restore(old.book, mirror)
+    assert old.book.checkpoint() == before
+
+
+def test_a_book_that_went_another_way_takes_nothing(loose: World, old: World, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    export.export_tiles(loose.book, mirror)
+    old.register(1)
+    before = old.book.checkpoint()
+    with pytest.raises(Unreadable, match="not an older state of this mirror"):
+        export.restore(old.book, mirror)
+    assert old.book.checkpoint() == before
+    shutil.rmtree(mirror)
+    old.dispatch(3)
+    with pytest.raises(Unreadable):
+        export.restore(old.book, mirror)
