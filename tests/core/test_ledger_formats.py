@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judges import vectors
 
 from custody.errors import Unreadable
 from custody.ledger import bundle, tiles
@@ -31,31 +32,6 @@ from custody.strict import base64text, json_bytes, unbase64
 
 # --------------------------------------------------------------------------------------------- the tree
 
-CT_LEAVES = [
-    bytes.fromhex(leaf)
-    for leaf in (
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    )
-]
-CT_ROOTS = [
-    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-]
-"""Certificate Transparency's reference tree (certificate-transparency, `merkle_tree_test`)."""
-
 
 def some_leaves(count: int) -> list[bytes]:
     return [hashlib.sha256(b"%d" % i).digest() for i in range(count)]
@@ -63,9 +39,9 @@ def some_leaves(count: int) -> list[bytes]:
 
 def test_certificate_transparencys_tree() -> None:
     frontier = Frontier()
-    assert frontier.root().hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    for leaf, root in zip(CT_LEAVES, CT_ROOTS, strict=True):
-        frontier.add(leaf_hash(leaf))
+    assert frontier.root().hex() == vectors.EMPTY
+    for leaf, root in zip(vectors.LEAVES, vectors.ROOTS, strict=True):
+        frontier.add(leaf_hash(bytes.fromhex(leaf)))
         assert frontier.root().hex() == root
 
 
