@@ -14,6 +14,7 @@ from world import World
 
 from custody.ledger import bundle, tiles
 from custody.ledger.envelope import Envelope, event_id
+from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, LogKey
 from custody.store import export
@@ -94,6 +95,13 @@ def root(hashes: Sequence[bytes]) -> bytes:
     for each in hashes:
         tree.add(each)
     return tree.root()
+
+
+def spki_pem(key: SigningKey) -> bytes:
+    """The public key as openssl and others read it."""
+    text = key.public.spki
+    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
+    return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
 
 
 def flip(path: Path, at: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from judges.evidence import HERE, Evidence, lacking, root
+from judges.evidence import HERE, Evidence, lacking, root, spki_pem
 
 from custody.ledger.envelope import ENVELOPE_MOST, Envelope, Signature, pae
 from custody.ledger.keys import SigningKey
@@ -59,12 +59,6 @@ class Case:
         )
         assert {file.name for file in folder.iterdir()} == {file.name for file in files}, "it cleans up"
         return done.returncode, done.stdout.splitlines()
-
-
-def spki_pem(key: SigningKey) -> bytes:
-    text = key.public.spki
-    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
-    return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
 
 
 def proof(entries: Sequence[bytes], index: int, note: str) -> str:
