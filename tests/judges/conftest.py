@@ -44,7 +44,7 @@ def verify(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     with (tmp_path_factory.getbasetemp().parent / "go.lock").open("w") as lock:
         # Where Go's own library comes as source, one worker compiles it for all.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        build = ["go", "build", "-o", program, HERE / "verify.go"]
+        build = ["go", "build", "-o", str(program), str(HERE / "verify.go")]
         subprocess.run(build, env={**os.environ, **GO}, check=True)
 
     def run(*arguments: str | Path) -> str:
