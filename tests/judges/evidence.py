@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 from world import World
 
-from custody.ledger import bundle, tiles
+from custody.ledger import tiles
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash
@@ -53,12 +53,13 @@ class Evidence:
         return replace(self, folder=shutil.copytree(self.folder, folder / "log"), pins=pins)
 
     def entries(self) -> list[bytes]:
-        members = dict(bundle.read_folder(self.folder))
+        """What the folder holds, in the log's order."""
+        size = Checkpoint.of((self.folder / "checkpoint").read_bytes()).size
         return [
             entry
-            for path, data in members.items()
-            if path.startswith("tile/entries/")
-            for entry in tiles.read_entry_bundle(data, int(path.partition(".p/")[2] or tiles.WIDTH))
+            for tile in tiles.tiles(size)
+            if tile.level is None
+            for entry in tiles.read_entry_bundle((self.folder / tile.path).read_bytes(), tile.width)
         ]
 
     def find(self, event: str) -> int:
@@ -79,8 +80,8 @@ def write(folder: Path, entries: Sequence[bytes], log: LogKey) -> str:
     members = dict(tiles.hash_tiles(hashes))
     for start in range(0, len(entries), tiles.WIDTH):
         part = entries[start : start + tiles.WIDTH]
-        path = tiles.tile_path("entries", start // tiles.WIDTH, len(part))
-        members[path] = tiles.entry_bundle(part)
+        tile = tiles.Tile(None, start // tiles.WIDTH, len(part))
+        members[tile.path] = tiles.entry_bundle(part)
     for path, data in members.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
