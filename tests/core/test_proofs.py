@@ -9,6 +9,7 @@ import pytest
 from core.rfc6962 import mth, path, proof
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judges import vectors
 
 from custody.ledger.merkle import (
     Frontier,
@@ -47,6 +48,14 @@ def test_every_proof_up_to_40_leaves_is_the_rfcs_and_is_believed() -> None:
             found = consistency(old, size, of(leaves))
             assert found == proof(old, leaves)
             assert extends(old, mth(leaves[:old]), size, mth(leaves), found)
+
+
+def test_certificate_transparencys_proofs() -> None:
+    leaves = [leaf_hash(bytes.fromhex(leaf)) for leaf in vectors.LEAVES]
+    for index, size, hashes in vectors.INCLUSION:
+        assert [one.hex() for one in inclusion(index, size, of(leaves))] == list(hashes)
+    for old, size, hashes in vectors.CONSISTENCY:
+        assert [one.hex() for one in consistency(old, size, of(leaves))] == list(hashes)
 
 
 EDGES = st.sampled_from([1, 2, 3, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1023, 1024, 1025])
