@@ -17,7 +17,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -71,7 +71,7 @@ class VerifierKey:
             if len(signature) != 8 + 64:
                 return False
             (moment,) = struct.unpack(">Q", signature[:8])
-            message, signature = f"cosignature/v1\ntime {moment}\n".encode() + message, signature[8:]
+            message, signature = _cosigned(text, moment), signature[8:]
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except InvalidSignature:
@@ -79,18 +79,19 @@ class VerifierKey:
         return True
 
 
-class LogKey:
-    """The log's private key, which signs checkpoints and nothing else."""
+class _NoteKey:
+    """An Ed25519 private key, and the name under which it signs notes."""
 
     __slots__ = ("_private", "verifier")
+    _type: ClassVar[int]
 
-    def __init__(self, origin: str, private: Ed25519PrivateKey) -> None:
+    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
         self._private = private
         public = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        self.verifier = VerifierKey(origin, ED25519, public)
+        self.verifier = VerifierKey(name, self._type, public)
 
     @classmethod
-    def from_pem(cls, origin: str, pem: bytes) -> LogKey:
+    def from_pem(cls, name: str, pem: bytes) -> Self:
         """The key in an unencrypted PKCS#8 file."""
         try:
             private = serialization.load_pem_private_key(pem, None)
@@ -98,7 +99,7 @@ class LogKey:
             raise Unreadable("This file holds no private key that can be read.") from problem
         if not isinstance(private, Ed25519PrivateKey):
             raise Unreadable("This file holds no Ed25519 key.")
-        return cls(origin, private)
+        return cls(name, private)
 
     def pem(self) -> bytes:
         """PKCS#8, unencrypted."""
@@ -106,11 +107,40 @@ class LogKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
+    def _line(self, signature: bytes) -> str:
+        return str(NoteSignature(self.verifier.name, self.verifier.id, signature))
+
+
+class LogKey(_NoteKey):
+    """The log's private key, which signs checkpoints and nothing else."""
+
+    __slots__ = ()
+    _type = ED25519
+
     def sign(self, checkpoint: Checkpoint) -> str:
         """The signed note of a checkpoint."""
         text = checkpoint.text()
-        signature = base64text(self.verifier.id + self._private.sign(text.encode()))
-        return f"{text}\n— {self.verifier.name} {signature}\n"
+        return f"{text}\n{self._line(self._private.sign(text.encode()))}"
+
+
+class WitnessKey(_NoteKey):
+    """A witness's private key, which cosigns checkpoints and nothing else."""
+
+    __slots__ = ()
+    _type = COSIGNATURE
+
+    def cosign(self, text: str, moment: int) -> str:
+        """The signature line of a cosignature/v1 (tlog-cosignature, "Ed25519 signed message").
+
+        It states that at this moment, in POSIX seconds, the text's tree is the largest seen of its log.
+        """
+        assert 0 < moment < 1 << 63, "tlog-witness wants a time; tlog-cosignature ends before 2^63"
+        signature = self._private.sign(_cosigned(text, moment))
+        return self._line(struct.pack(">Q", moment) + signature)
+
+
+def _cosigned(text: str, moment: int) -> bytes:
+    return f"cosignature/v1\ntime {moment}\n{text}".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +185,9 @@ class NoteSignature:
     key_id: bytes
     signature: bytes
 
+    def __str__(self) -> str:
+        return f"— {self.name} {base64text(self.key_id + self.signature)}\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -181,8 +214,7 @@ class Note:
         return cls(text + "\n", tuple(_signature_line(line) for line in signatures))
 
     def __str__(self) -> str:
-        lines = (f"— {s.name} {base64text(s.key_id + s.signature)}\n" for s in self.signatures)
-        return f"{self.text}\n{''.join(lines)}"
+        return f"{self.text}\n{''.join(map(str, self.signatures))}"
 
 
 def _signature_line(line: str) -> NoteSignature:
