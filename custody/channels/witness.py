@@ -1,0 +1,79 @@
+"""Handing a checkpoint to a witness, by HTTP: the client's side of C2SP tlog-witness.
+
+A witness is somebody else's machine. It may answer slowly, endlessly or with an order to go elsewhere, and
+none of it may keep the one who publishes, nor send the request where the operator did not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Final
+
+from custody.errors import Undelivered
+
+ANSWER_MOST: Final = 1 << 16
+
+
+def submit(url: str, body: bytes, timeout: float = 10.0) -> tuple[int, bytes]:
+    """The status and the body of a witness's answer to an add-checkpoint request, or Undelivered.
+
+    `url` is the submission prefix, as a policy's `witness` line gives it, http or https. `timeout` is in
+    seconds, for the connection and again for the exchange as a whole. Redirects are not followed.
+    """
+    line, path = _line(url, timeout)
+    over = threading.Event()
+    try:
+        line.connect()
+        with _cut_after(timeout, line.sock, over):
+            line.request("POST", path, body, {"Content-Type": "text/plain; charset=utf-8"})
+            response = line.getresponse()
+            answer = response.read(ANSWER_MOST + 1)
+        if over.is_set():  # what was cut off can look whole
+            raise TimeoutError
+    except (OSError, http.client.HTTPException) as problem:
+        reason = "it took too long" if over.is_set() else str(problem) or type(problem).__name__
+        raise Undelivered(f"no answer from the witness at {url}: {reason}", silent=True) from problem
+    finally:
+        line.close()
+    if 300 <= response.status < 400:
+        raise Undelivered(
+            f"the witness at {url} sends elsewhere: give the address that it moved to, if it did"
+        )
+    if len(answer) > ANSWER_MOST:
+        raise Undelivered(f"the witness at {url} answers with more than {ANSWER_MOST} bytes")
+    return response.status, answer
+
+
+def _line(url: str, timeout: float) -> tuple[http.client.HTTPConnection, str]:
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    try:
+        address = urllib.parse.urlsplit(url)
+        if address.hostname and address.scheme in kinds and not address.query and not address.fragment:
+            line = kinds[address.scheme](address.hostname, address.port, timeout=timeout)
+            return line, f"{address.path.rstrip('/')}/add-checkpoint"
+    except (ValueError, http.client.InvalidURL):
+        pass
+    raise Undelivered(f"{url} is no http or https address of a witness", permanent=True)
+
+
+@contextlib.contextmanager
+def _cut_after(seconds: float, connected: socket.socket, over: threading.Event) -> Iterator[None]:
+    """A byte now and then would put off a socket's own timeout for ever (Slowloris, from the other side)."""
+
+    def cut() -> None:
+        over.set()
+        with contextlib.suppress(OSError):  # it is closed already
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
