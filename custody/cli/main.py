@@ -1,7 +1,7 @@
 """The command and its list of subcommands; each is imported when it is called.
 
     custody init | serve | monitor | demo | scan | labels | audit | receipt | log | export | import | db
-            | doctor
+            | witness | doctor
 
 Exit codes: 0 done; 1 the evidence is not sound (`audit`) or something was refused; 2 it could not begin.
 """
@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "export": ("custody.cli.books", "export", "Write the ledger as a bundle, or as tiles."),
     "import": ("custody.cli.books", "import_", "Register tapes from an mtx listing and an inventory CSV."),
     "db": ("custody.cli.books", "db", "Bring the tables of a book up to this program's version."),
+    "witness": ("custody.cli.witness", "witness", "Cosign other logs, so that none is rewritten unseen."),
     "doctor": ("custody.cli.tools", "doctor", "Look at everything that must work, and say what does not."),
 }
 """Command to module, function and the line that `custody --help` shows."""
