@@ -16,7 +16,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -169,7 +169,8 @@ class Witness:
                 yield connection
                 connection.execute("COMMIT")
         except sqlite3.Error as problem:
-            log.exception("the database cannot be used; nothing was cosigned")
+            with suppress(OSError):  # a log that is a file on the same full disk
+                log.exception("the database cannot be used; nothing was cosigned")
             raise Declined(
                 503, f"The witness's database cannot be used now: {problem}. Try again."
             ) from problem
