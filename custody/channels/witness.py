@@ -31,8 +31,10 @@ def submit(url: str, body: bytes, timeout: float = 10.0) -> tuple[int, bytes]:
         line.connect()
         with _cut_after(timeout, line.sock, over):
             line.request("POST", path, body, {"Content-Type": "text/plain; charset=utf-8"})
-            response = line.getresponse()
-            answer = response.read(ANSWER_MOST + 1)
+            with line.getresponse() as response:
+                answer = response.read(ANSWER_MOST + 1)
+                if response.length and len(answer) <= ANSWER_MOST:
+                    raise http.client.IncompleteRead(answer, response.length)
         if over.is_set():  # what was cut off can look whole
             raise TimeoutError
     except (OSError, http.client.HTTPException) as problem:

@@ -26,7 +26,8 @@ from werkzeug.serving import make_server
 from custody import audit as auditor
 from custody.acts import documents
 from custody.channels.email import Relay
-from custody.cli.serving import check_listening, pages
+from custody.cli.server import check_listening
+from custody.cli.serving import pages
 from custody.cli.story import CAST, FOUND_PHONE, LABEL_HOST, Clock, Story
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts

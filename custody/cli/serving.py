@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 import structlog
 from flask import Flask
-from gunicorn.app.base import BaseApplication
 
 from custody.acts import documents
-from custody.cli import parts, worker
+from custody.cli import parts
+from custody.cli.server import Server, check_listening
 from custody.monitor import Monitor
 from custody.settings import Settings
 from custody.store import accounts
@@ -90,21 +87,6 @@ def pages(book: Book, settings: WebSettings) -> Flask:
     return create_app(book, settings, [photographs.blueprint(look)])
 
 
-def check_listening(host: str, port: int, *, encrypted: bool) -> None:
-    """Refuses a port in use (exit 2), and an open address without encryption: keys need a secure origin."""
-    if host not in ("127.0.0.1", "localhost", "::1") and not encrypted:
-        raise click.UsageError(
-            f"{host} can be reached from outside, so it needs CUSTODY_TLS_CERTIFICATE and CUSTODY_TLS_KEY."
-            " Or listen on 127.0.0.1, with a proxy in front that encrypts."
-        )
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as problem:
-            raise click.UsageError(f"Port {port} on {host} cannot be had: {problem.strerror}.") from None
-
-
 def web_settings(settings: Settings, folder: Path) -> WebSettings:
     """What the pages run with. The key of the session cookies is made once and kept with the others."""
     return WebSettings(
@@ -152,33 +134,3 @@ class Supervisor(threading.Thread):
             code = child.wait()
             log.error("the monitor ended and is started again", code=code)
             time.sleep(RESTART_AFTER)
-
-
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types
-    """One process with threads: SQLite has one writer."""
-
-    def __init__(self, make_app: Callable[[], Any], settings: Settings) -> None:
-        self._make_app = make_app
-        self._settings = settings
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Gunicorn asks for its configuration."""
-        worker.Worker.proxies = self._settings.proxies
-        chosen = {
-            "bind": self._settings.listen,
-            "workers": 1,
-            "worker_class": worker.Worker,
-            "threads": self._settings.threads,
-            "certfile": str(self._settings.tls_certificate) if self._settings.tls_certificate else None,
-            "keyfile": str(self._settings.tls_key) if self._settings.tls_key else None,
-            "forwarded_allow_ips": "",
-            "control_socket_disable": True,
-        }
-        for name, value in chosen.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        """Gunicorn asks for the application, in the worker."""
-        return self._make_app()

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from custody.cli.serving import Server, check_listening
+from custody.cli.server import Server, check_listening
 from custody.ledger.note import WitnessKey
 from custody.settings import Settings
 from custody.witness import Witness

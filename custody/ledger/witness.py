@@ -62,7 +62,7 @@ class AddCheckpoint:
         proof = tuple(unbase64(line) for line in lines)
         if any(len(each) != 32 for each in proof):
             raise Unreadable("A line of a consistency proof is one hash of 32 bytes in base64.")
-        request = cls(read_size(digits), proof, Note.read(note))
+        request = cls(_size(digits), proof, Note.read(note))
         if request.checkpoint.size >= SIZE_LIMIT:
             raise Unreadable("No log has 2^63 entries.")
         return request
@@ -84,8 +84,7 @@ class AddCheckpoint:
         return Checkpoint.read("".join(f"{line}\n" for line in lines[:3]))
 
 
-def read_size(digits: str) -> int:
-    """The number of entries in its one decimal spelling, or Unreadable: of `old`, and of a 409's answer."""
+def _size(digits: str) -> int:
     size = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else SIZE_LIMIT
     if size >= SIZE_LIMIT or str(size) != digits:
         raise Unreadable("A size is a decimal number below 2^63, without leading zeroes.")
@@ -162,6 +161,13 @@ def cosignatures(answer: bytes, text: str, witnesses: Sequence[VerifierKey]) -> 
             raise Unreadable(f"The cosignature of {key.name} does not hold.")
         found += claimed[:1]
     return tuple(found)
+
+
+def latest_size(answer: bytes) -> int:
+    """The size in a 409's answer: what the witness cosigned last, and wants a proof from; or Unreadable."""
+    if not answer.endswith(b"\n"):
+        raise Unreadable("The witness's answer breaks off.")
+    return _size(answer[:-1].decode("latin-1"))
 
 
 def cosigned_at(cosignature: NoteSignature) -> int:

@@ -42,15 +42,17 @@ def climb(folder: Path, seed: int, together: Any, told: Any) -> None:
     witness, dice = Witness(folder, now, busy=60), random.Random(seed)
     steps, old = [], 0
     together.wait()
-    while old < SIZES - 1:
-        new = dice.randint(old + 1, min(old + 4, SIZES - 1))
-        try:
-            witness.cosign(LOG.ask(old, new))
-            steps.append((old, new))
-            old = new
-        except Declined as refusal:
-            old = int(str(refusal))  # which only a conflict's words are
-    told.put(steps)
+    try:
+        while old < SIZES - 1:
+            new = dice.randint(old + 1, min(old + 4, SIZES - 1))
+            try:
+                witness.cosign(LOG.ask(old, new))
+                steps.append((old, new))
+                old = new
+            except Declined as refusal:
+                old = int(str(refusal))  # which only a conflict's words are
+    finally:
+        told.put(steps)
 
 
 def hold(folder: Path, line: Any) -> None:
