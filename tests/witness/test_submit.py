@@ -1,4 +1,4 @@
-"""Handing over to a witness that does not behave: nothing is followed, and nothing takes longer than it may."""
+"""Handing over to a witness that does not behave: it is not followed, and not waited for beyond its time."""
 
 from __future__ import annotations
 
