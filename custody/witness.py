@@ -74,9 +74,12 @@ class Witness:
     """The witness in this folder, and a WSGI application. Any number of processes may work in it at once."""
 
     def __init__(self, folder: Path, clock: Clock, busy: float = BUSY) -> None:
-        """NotFound where there is none; Untrusted where the key is not that of `vkey`."""
+        """NotFound where there is none; Untrusted where a file is missing or the key is not the one named."""
         if not (folder / "witness.db").is_file():
             raise NotFound(f"There is no witness in {folder}. Make one with `custody witness init {folder}`.")
+        for file in ("vkey", "key.pem"):
+            if not (folder / file).is_file():
+                raise Untrusted(f"{folder / file} is missing. Restore it, or make a witness with a new key.")
         self.vkey = (folder / "vkey").read_text("utf-8").rstrip("\n")
         name = VerifierKey.read(self.vkey).name
         self._key = WitnessKey.from_pem(name, (folder / "key.pem").read_bytes())

@@ -301,6 +301,9 @@ def test_a_key_that_is_not_the_vkeys_is_not_used(home: Path) -> None:
     (home / "key.pem").write_bytes(other.pem())
     with pytest.raises(Untrusted, match=r"key\.pem is not the key"):
         Witness(home, now)
+    (home / "key.pem").unlink()
+    with pytest.raises(Untrusted, match=r"key\.pem is missing"):
+        Witness(home, now)
 
 
 def test_the_cosignature_kept_is_the_one_answered(home: Path) -> None:
