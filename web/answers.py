@@ -51,6 +51,10 @@ PLAIN: Final = {
 }
 
 
+KEPT: Final = ("static", "bootstrap.static", "log.hashes", "log.entries")
+"""What a browser or a mirror may keep, as the view says for how long; everything else is kept nowhere."""
+
+
 class Refused(BaseModel):
     """What a script is told when something was refused."""
 
@@ -98,8 +102,8 @@ def _dress(response: Response) -> Response:
     )
     if settings().secure_cookies:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    if request.endpoint not in ("static", "bootstrap.static"):
-        response.headers.setdefault("Cache-Control", "no-store")
+    if request.endpoint not in KEPT or "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 

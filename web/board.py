@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from flask import Blueprint, Response, redirect, url_for
 
@@ -11,6 +12,9 @@ from custody.store.queries import View
 from web.room import book, look, show
 
 blueprint = Blueprint("board", __name__)
+
+WITNESS_LATE: Final = timedelta(minutes=5)
+"""So long a witness may take: it is asked every few seconds."""
 
 
 @blueprint.get("/")
@@ -42,6 +46,12 @@ def healthz() -> Response:
     return Response("ok\n", mimetype="text/plain")
 
 
+def _absent(view: View) -> dict[str, datetime]:
+    """The witnesses that have been behind for longer than a moment, and since when."""
+    late = view.now - WITNESS_LATE
+    return {name: since for name, since in view.waiting_for().items() if since < late}
+
+
 def _show(template: str, view: View) -> str:
     silent = view.silent_for("monitor")
     return show(
@@ -52,4 +62,5 @@ def _show(template: str, view: View) -> str:
         silent=silent,
         alive=silent is not None and silent <= SILENT_MOST,
         pace=book().pace,
+        absent=_absent(view) if view.carrier is None else {},
     )

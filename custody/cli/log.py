@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import click
 
+from custody.acts import publishing
+from custody.channels.witness import submit
 from custody.cli import parts
 from custody.errors import Unreadable
 from custody.facts import Handed, Statement
@@ -67,6 +71,34 @@ def _lines(statement: Statement) -> list[str]:
 @click.group("log")
 def log() -> None:
     """The log as files: its mirror on another disk, and who may read it over the network."""
+
+
+@log.command("publish")
+@parts.book_option
+@click.option("--every", type=click.FloatRange(min=1), help="Go on, and ask again after so many seconds.")
+@click.option("--parent", type=int, hidden=True, help="Ends when this process is not its parent any more.")
+def publish(folder: Path, every: float | None, parent: int | None) -> None:
+    """Ask the witnesses that the policy names to cosign the newest checkpoint.
+
+    The policy gives each an address: witness NAME VKEY URL. `custody serve` runs this beside the pages.
+    """
+    book = parts.open_book(folder)
+    if not book.trust.urls:
+        raise click.UsageError(
+            f"{folder / 'policy'} has no line: witness NAME VKEY URL. Nobody can be asked."
+        )
+    said: list[publishing.Asked] = []
+    while True:
+        asked = publishing.publish(book, submit)
+        for each in asked:
+            if each not in said:
+                click.echo(f"{each.witness} has cosigned {each.size:,} entries{each.why and f'; {each.why}'}")
+        said = asked
+        if every is None:
+            sys.exit(1 if any(each.why for each in asked) else 0)
+        time.sleep(every)
+        if parent is not None and os.getppid() != parent:
+            return
 
 
 @log.command("token")

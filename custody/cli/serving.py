@@ -29,7 +29,9 @@ from web.room import look
 
 log = structlog.get_logger("custody.serve")
 RESTART_AFTER = 1.0
-"""Seconds until a monitor that has ended is started again."""
+"""Seconds until a part that has ended is started again."""
+PUBLISH_EVERY = 10.0
+"""Seconds between two rounds of asking the witnesses."""
 
 
 @click.command()
@@ -77,7 +79,11 @@ def serve(folder: Path, without_monitor: bool) -> None:
     if not without_monitor:
         parts.channels(settings, parts.clock)
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
-        Supervisor([*command, "--parent", str(os.getpid())]).start()
+        Supervisor("monitor", [*command, "--parent", str(os.getpid())]).start()
+    if book.trust.urls:
+        command = [sys.executable, "-m", "custody", "log", "publish", "--book", str(folder)]
+        command += ["--every", str(PUBLISH_EVERY), "--parent", str(os.getpid())]
+        Supervisor("publisher", command).start()
     book.engine.dispose()  # SQLite's connections must not cross a fork: the worker opens its own
     Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder)), settings).run()
 
@@ -123,8 +129,9 @@ def _session_key(path: Path) -> str:
 class Supervisor(threading.Thread):
     """Keeps a child process running for as long as this process does."""
 
-    def __init__(self, command: list[str]) -> None:
-        super().__init__(daemon=True, name="supervisor")
+    def __init__(self, part: str, command: list[str]) -> None:
+        super().__init__(daemon=True, name=f"supervisor of the {part}")
+        self._part = part
         self._command = command
 
     def run(self) -> None:
@@ -132,5 +139,5 @@ class Supervisor(threading.Thread):
         while True:
             child = subprocess.Popen(self._command)  # noqa: S603 - our own command
             code = child.wait()
-            log.error("the monitor ended and is started again", code=code)
+            log.error("a part ended and is started again", part=self._part, code=code)
             time.sleep(RESTART_AFTER)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
@@ -247,12 +247,16 @@ def policy_text(vkey: str) -> str:
 
 @dataclass(frozen=True)
 class Policy:
-    """Whose checkpoints are believed: one of these logs', cosigned by a quorum of these witnesses."""
+    """Whose checkpoints are believed: one of these logs', cosigned by a quorum of these witnesses.
+
+    `urls` is where those witnesses are asked of whom the policy says it (tlog-witness, submission prefix).
+    """
 
     logs: tuple[VerifierKey, ...]
     witnesses: tuple[tuple[str, VerifierKey], ...]
     quorum: str
     satisfied: Satisfied
+    urls: Mapping[str, str]
 
     @classmethod
     def read(cls, data: bytes) -> Policy:
@@ -302,6 +306,7 @@ class _PolicyReader:
         self._logs: list[VerifierKey] = []
         self._witnesses: list[tuple[str, VerifierKey]] = []
         self._names: dict[str, Satisfied] = {}
+        self._urls: dict[str, str] = {}
         self._grouped: set[str] = set()
         self._quorum: tuple[str, Satisfied] | None = None
 
@@ -317,7 +322,7 @@ class _PolicyReader:
                 raise Unreadable(f"Line {number} of the policy: {problem}") from None
         if self._quorum is None or not self._logs:
             raise Unreadable("A policy names a log and has one quorum line.")
-        return Policy(tuple(self._logs), tuple(self._witnesses), *self._quorum)
+        return Policy(tuple(self._logs), tuple(self._witnesses), *self._quorum, self._urls)
 
     def _line(self, words: list[str]) -> None:
         match words:
@@ -325,6 +330,8 @@ class _PolicyReader:
                 self._logs.append(self._fresh(vkey, ED25519))
             case ["witness", name, vkey] | ["witness", name, vkey, _]:
                 self._witnesses.append((name, self._fresh(vkey, COSIGNATURE)))
+                if len(words) == 4:
+                    self._urls[name] = words[3]
                 self._define(name, lambda present: name in present)
             case ["group", name, threshold, *members] if members:
                 self._define(name, self._group(threshold, members))

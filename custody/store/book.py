@@ -37,7 +37,7 @@ from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subje
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
-from custody.ledger.note import Checkpoint, LogKey, Note, policy_text
+from custody.ledger.note import Checkpoint, LogKey, Note, Policy
 from custody.ledger.tiles import WIDTH
 from custody.rules.alarms import Notice
 from custody.rules.history import check_signatures, evolve
@@ -322,18 +322,22 @@ def _upsert(dialect: str, table: sa.Table) -> Any:
 
 
 class Book:
-    """A ledger and its fold, open in this process. Use `custody.store.open` to get one.
+    """A ledger and its fold, open in this process. Use `custody.store.home` to get one.
 
+    `policy` is the text of the auditor's trust file (C2SP tlog-policy), which names the witnesses that are
+    asked; `trust` is what it says.
     `clock` gives the time, aware; `random(n)` gives n random bytes; `pace` is how many seconds of the clock
     one real second is, 1 but in a demo. Threads and processes may share a book: pages are taken one at a
     time.
     """
 
     def __init__(
-        self, engine: sa.Engine, lock: Path, origin: str, *, keys: Keys, clock: Clock, random: Random
+        self, engine: sa.Engine, lock: Path, policy: str, *, keys: Keys, clock: Clock, random: Random
     ) -> None:
         self.engine = engine
-        self.origin = origin
+        self.origin = keys.log.verifier.name
+        self.policy = policy
+        self.trust = Policy.read(policy.encode())
         self.keys = keys
         self.clock = clock
         self.random = random
@@ -347,11 +351,6 @@ class Book:
     def is_demo(self) -> bool:
         """Whether this book was made to be looked at: nothing else gives scaled time or one-time links."""
         return self.origin == DEMO_ORIGIN
-
-    @property
-    def policy(self) -> str:
-        """The auditor's trust file (C2SP tlog-policy). There is no witness yet."""
-        return policy_text(str(self.keys.log.verifier))
 
     @contextlib.contextmanager
     def page(self, how: str) -> Iterator[Page]:

@@ -23,8 +23,9 @@ from custody.ledger.envelope import Envelope
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import paths, read_entry_bundle, tiles
-from custody.store.book import Book, BookWorld, newest_note
+from custody.store.book import Book, BookWorld
 from custody.store.tree import Tree
+from custody.store.witnesses import published
 
 TEXTS: Final = ("answer", "contact", "reason", "report", "title")
 """Fields of facts that are commitments to texts outside the ledger."""
@@ -37,7 +38,7 @@ def members(book: Book, since: int = 0) -> Iterator[tuple[str, bytes]]:
     Of the tiles, those only that the log of the first `since` entries had not.
     """
     with book.read() as connection:
-        note = newest_note(connection)
+        note = published(book, connection)
         yield "checkpoint", note.encode()
         tree = Tree(connection, Checkpoint.of(note).size)
         for tile in tiles(tree.size, since):

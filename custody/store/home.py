@@ -24,10 +24,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from custody.errors import Conflict, NotFound, Untrusted
+from custody.errors import Conflict, NotFound, Unreadable, Untrusted
 from custody.facts import Genesis, Relaxation
 from custody.ledger.keys import SigningKey
-from custody.ledger.note import LogKey
+from custody.ledger.note import LogKey, Policy, policy_text
 from custody.store.book import Book, Clock, Keys, Random
 from custody.store.triggers import TRIGGERS
 
@@ -60,9 +60,10 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
     engine = _engine(folder / "book.db")
     _migrate(engine)
     keys = Keys(founding.log_key, founding.server_key)
-    book = Book(engine, folder / "book.lock", founding.origin, keys=keys, clock=clock, random=random)
     vkey = str(founding.log_key.verifier)
-    (folder / "policy").write_text(book.policy, "ascii")
+    policy = policy_text(vkey)
+    (folder / "policy").write_text(policy, "ascii")
+    book = Book(engine, folder / "book.lock", policy, keys=keys, clock=clock, random=random)
     with book.page("console") as page:
         contact = page.private(founding.contact)
         page.found(
@@ -99,7 +100,8 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
     for name in ("policy", "keys/log.pem", "keys/server.pem"):
         if not (folder / name).is_file():
             raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it beside book.db.")
-    origin = _origin(folder)
+    policy = (folder / "policy").read_bytes()
+    origin = _origin(folder / "policy", policy)
     keys = Keys(
         LogKey.from_pem(origin, (folder / "keys" / "log.pem").read_bytes()),
         SigningKey.from_pem((folder / "keys" / "server.pem").read_bytes()),
@@ -107,7 +109,7 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
     engine = _engine(folder / "book.db")
     with engine.connect() as connection:
         check_tables(connection)
-    book = Book(engine, folder / "book.lock", origin, keys=keys, clock=clock, random=random)
+    book = Book(engine, folder / "book.lock", policy.decode(), keys=keys, clock=clock, random=random)
     book.verify_edge()
     with book.world() as world:
         if world.log.server_key != keys.server.public.id:
@@ -130,11 +132,11 @@ def upgrade(folder: Path) -> tuple[str, str]:
     return str(before), str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
 
-def _origin(folder: Path) -> str:
-    for line in (folder / "policy").read_text("ascii").splitlines():
-        if line.startswith("log "):
-            return line.split(" ")[1].split("+")[0]
-    raise Untrusted(f"{folder / 'policy'} names no log.")
+def _origin(path: Path, policy: bytes) -> str:
+    try:
+        return Policy.read(policy).logs[0].name
+    except Unreadable as problem:
+        raise Untrusted(f"{path}: {problem}") from problem
 
 
 def _secret(path: Path, data: bytes) -> None:

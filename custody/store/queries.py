@@ -35,9 +35,10 @@ from custody.rules.media import DataSet, Exposure, Medium, exposure
 from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
 from custody.rules.world import Noun, World
 from custody.store import accounts, private
-from custody.store.book import Book, BookWorld, newest_note
+from custody.store.book import Book, BookWorld
 from custody.store.nouns import SHELVES
 from custody.store.tree import Tree
+from custody.store.witnesses import cosigned, published
 
 N = TypeVar("N", bound=Noun)
 OPEN: Final = ("requested", "approved", "travelling", "received")
@@ -327,10 +328,13 @@ class View:
         return found
 
     def receipt(self, event: str) -> Receipt:
-        """The receipt of a hand-off of a consignment that these eyes may see, by the newest checkpoint."""
+        """The receipt of a hand-off of a consignment that these eyes may see, by a checkpoint that covers it.
+
+        It is cosigned where the witnesses that the policy wants have been asked since the hand-off.
+        """
         self.hand_off(event)
         row = self._connection.execute(sa.select(_entry).where(_entry.c.event_id == event)).one()
-        note = newest_note(self._connection)
+        note = published(self._book, self._connection, row.seq + 1)
         tree = Tree(self._connection, Checkpoint.of(note).size, self._book.tiles)
         return Receipt(row.data, row.seq, tuple(tree.inclusion(row.seq)), note)
 
@@ -528,6 +532,17 @@ class View:
         if self.carrier is not None:
             return None
         return private.shown(self._connection, commitment)
+
+    def waiting_for(self) -> dict[str, datetime]:
+        """The witnesses that have not cosigned all there is, and since when the first of it waits."""
+        newest = self._connection.scalar(sa.select(sa.func.max(_checkpoint.c.size))) or 0
+        found = {}
+        for name in self._book.trust.urls:
+            size = cosigned(self._connection, name)
+            if size < newest:
+                following = sa.select(sa.func.min(_checkpoint.c.size)).where(_checkpoint.c.size > size)
+                found[name] = self._received(int(self._connection.scalar(following) or 0))
+        return found
 
     def silent_for(self, part: str) -> timedelta | None:
         """For how long, in real time, a part of the system has given no sign; None where it never did."""

@@ -416,6 +416,16 @@ class TokenRow(SQLModel, table=True):
     revoked_at: datetime | None = _moment()
 
 
+class CosignatureRow(SQLModel, table=True):
+    """A witness's line under a checkpoint (`custody.store.witnesses`), and when it came."""
+
+    __tablename__: ClassVar = "cosignature"
+    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    witness: str = _key(200)
+    line: str
+    at: datetime = _moment()
+
+
 class WrongPassword(SQLModel, table=True):
     """A sign-in that failed: under which account (the SHA-256 of what was typed), from which address."""
 

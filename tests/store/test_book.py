@@ -686,12 +686,13 @@ def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> N
     loose.book.engine.dispose()
     with sqlite3.connect(loose.folder / "book.db") as connection:
         connection.execute("DROP TABLE token")
+        connection.execute("DROP TABLE cosignature")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()
     with pytest.raises(Untrusted, match="custody db upgrade"):
         loose.reopen()
-    assert home.upgrade(loose.folder) == ("0001", "0002")
-    assert home.upgrade(loose.folder) == ("0002", "0002")
+    assert home.upgrade(loose.folder) == ("0001", "0003")
+    assert home.upgrade(loose.folder) == ("0003", "0003")
     loose.reopen()
     assert counts(loose.book) == before
     loose.register(1)

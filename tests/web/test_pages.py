@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from world import World
 
 from custody import audit
 from custody.acts import pulses
 from custody.errors import Untrusted
+from custody.ledger.note import Checkpoint, WitnessKey
 from custody.rules.media import Medium
+from custody.store import witnesses
 from web.limits import limiter
 
 LISTING = """\
@@ -316,6 +319,24 @@ def test_sites_and_contractors(office: Any) -> None:
     page = text(ada.get("/places"))
     assert "<b>EAST</b> Asia/Tokyo: <b>nobody keeps it yet</b>" in page
     assert "<b>VAN</b> until" in page
+
+
+def test_the_board_says_since_when_a_witness_is_away(template: Any, furnished: Any, tmp_path: Path) -> None:
+    world = template.copy(tmp_path)
+    key = WitnessKey("witness.test/a", Ed25519PrivateKey.generate()).verifier
+    policy = world.folder / "policy"
+    policy.write_text(policy.read_text("ascii") + f"witness a {key} https://witness.test\n", "ascii")
+    world.reopen()
+    office = furnished(world)
+    words = "The witness <b>a</b> has cosigned nothing that came since"
+    assert words in text(office.as_("ann").get("/board"))
+    witnesses.keep(world.book, Checkpoint.of(world.book.checkpoint()).size, "a", "its line")
+    world.register(1)
+    assert "The witness" not in text(office.as_("ann").get("/board"))
+    world.wait(minutes=6)
+    assert words in text(office.as_("ann").get("/board"))
+    assert "The witness" not in text(office.as_("carl").get("/board"))
+    world.book.engine.dispose()
 
 
 # ---------------------------------------------------------------------------------- how every answer leaves

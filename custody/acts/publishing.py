@@ -1,0 +1,71 @@
+"""Publishing: each witness that the policy names is asked to cosign the newest checkpoint.
+
+It runs beside the pages and the monitor, and waits for a witness under no lock: one that is away holds
+nobody up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from custody.errors import Undelivered, Unreadable, Untrusted
+from custody.ledger.note import Checkpoint, Note, VerifierKey
+from custody.ledger.witness import AddCheckpoint, cosignatures, latest_size
+from custody.store import witnesses
+from custody.store.book import Book
+from custody.store.tree import Tree
+
+Submit = Callable[[str, bytes], tuple[int, bytes]]
+"""Hands a request to the witness at this address: HTTP status and answer, or Undelivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking a witness: how many entries it has cosigned, and if that is not all, why."""
+
+    witness: str
+    size: int
+    why: str = ""
+
+
+def publish(book: Book, submit: Submit) -> list[Asked]:
+    """Asks every witness that has an address and has not cosigned the newest checkpoint.
+
+    Untrusted where a witness has seen more of this log than this book has, or another history.
+    """
+    urls = book.trust.urls
+    return [_ask(book, name, key, submit, urls[name]) for name, key in book.trust.witnesses if name in urls]
+
+
+def _ask(book: Book, name: str, key: VerifierKey, submit: Submit, url: str) -> Asked:
+    with book.read() as connection:
+        before = witnesses.cosigned(connection, name)
+    note = Note.read(book.checkpoint().encode())
+    size = Checkpoint.read(note.text).size
+    if before == size:
+        return Asked(name, size)
+    try:
+        status, answer = submit(url, _request(book, note, size, before))
+        if status == 409 and (known := latest_size(answer)) <= size:  # not what we kept
+            status, answer = submit(url, _request(book, note, size, known))
+        if status == 200:
+            for line in cosignatures(answer, note.text, [key]):
+                witnesses.keep(book, size, name, str(line))
+                return Asked(name, size)
+            return Asked(name, before, "it answered with no cosignature of its key")
+        words = answer.decode("utf-8", "replace").strip()
+        if status in (409, 422):
+            raise Untrusted(
+                f"The witness {name} refuses the log of {size:,} entries ({status}: {words}): it has"
+                " seen more of it, or another history. This book was set back or written anew: do not use it."
+            )
+        return Asked(name, before, f"it answers {status}: {words}")
+    except (Undelivered, Unreadable) as problem:
+        return Asked(name, before, str(problem))
+
+
+def _request(book: Book, note: Note, size: int, old: int) -> bytes:
+    with book.read() as connection:
+        proof = Tree(connection, size, book.tiles).consistency(old) if old else []
+    return bytes(AddCheckpoint(old, tuple(proof), note))

@@ -1,0 +1,58 @@
+"""What witnesses said of our checkpoints, and the newest checkpoint that the policy believes.
+
+A hand-off never waits for a witness: its checkpoint is signed by the log at once, and cosigned when the
+witness has been asked. Until then it is not *published*: files for auditors and mirrors stop at the newest
+checkpoint that has its quorum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from custody.ledger.note import Checkpoint
+from custody.store.book import Book, newest_note
+
+_cosignature, _checkpoint = (SQLModel.metadata.tables[name] for name in ("cosignature", "checkpoint"))
+
+
+def published(book: Book, connection: sa.Connection, covering: int = 0) -> str:
+    """The newest note that the policy believes, with its cosignatures, of at least `covering` entries.
+
+    Where there is none, the newest as the log signed it: the policy will say what it lacks.
+    """
+    trust = book.trust
+    newest = newest_note(connection)
+    sizes: Sequence[int] = [Checkpoint.of(newest).size]
+    if not trust.satisfied(frozenset()):
+        cosigned = sa.select(_cosignature.c.size).distinct().where(_cosignature.c.size >= covering)
+        sizes = connection.scalars(cosigned.order_by(_cosignature.c.size.desc())).all()
+    for size in sizes:
+        lines = _lines(connection, size)
+        names = [name for name, _ in trust.witnesses if name in lines]
+        if trust.satisfied(frozenset(names)):
+            note = connection.scalar(sa.select(_checkpoint.c.note).where(_checkpoint.c.size == size))
+            return f"{note}{''.join(lines[name] for name in names)}"
+    return newest
+
+
+def keep(book: Book, size: int, witness: str, line: str) -> None:
+    """Keeps a witness's verified line under the checkpoint of this size; a newer one takes its place."""
+    here = sa.and_(_cosignature.c.size == size, _cosignature.c.witness == witness)
+    with book.writing() as connection:
+        connection.execute(sa.delete(_cosignature).where(here))
+        row = {"size": size, "witness": witness, "line": line, "at": book.clock()}
+        connection.execute(sa.insert(_cosignature).values(**row))
+
+
+def cosigned(connection: sa.Connection, witness: str) -> int:
+    """How many entries this witness has cosigned; 0 before its first time."""
+    largest = sa.select(sa.func.max(_cosignature.c.size)).where(_cosignature.c.witness == witness)
+    return int(connection.scalar(largest) or 0)
+
+
+def _lines(connection: sa.Connection, size: int) -> dict[str, str]:
+    rows = connection.execute(sa.select(_cosignature).where(_cosignature.c.size == size))
+    return {row.witness: row.line for row in rows}

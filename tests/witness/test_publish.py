@@ -1,0 +1,232 @@
+"""Our own log and its witnesses: cosigned when they answer, delayed by none, stopped when set back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from witness.life import asked
+from world import World
+
+from custody import audit
+from custody.acts.publishing import Asked, publish
+from custody.errors import Undelivered, Unreadable, Untrusted
+from custody.ledger.note import Checkpoint, Policy, WitnessKey
+from custody.store import export, home, witnesses
+from custody.store.queries import view
+from custody.witness import Witness
+
+
+@dataclass
+class Town:
+    """The company, and two witnesses that know its log. Whoever is `away` answers nothing."""
+
+    world: World
+    folder: Path
+    witnesses: dict[str, Witness]
+    away: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+
+    def submit(self, url: str, body: bytes) -> tuple[int, bytes]:
+        """As the channel does, without the network in between."""
+        name = url.rpartition("/")[2]
+        self.calls.append(name)
+        if name in self.away:
+            raise Undelivered(f"no answer from the witness at {url}: it is away", silent=True)
+        status, _, answer = asked(self.witnesses[name], "POST", "/add-checkpoint", body)
+        return status, answer
+
+    def publish(self) -> list[Asked]:
+        return publish(self.world.book, self.submit)
+
+    def trust(self, quorum: str) -> None:
+        """The policy with both witnesses, and this quorum."""
+        lines = [f"log {self.world.log_key.verifier}"]
+        lines += [f"witness {n} {w.vkey} https://town.test/{n}" for n, w in self.witnesses.items()]
+        lines += ["group one 1 a b", f"quorum {quorum}"]
+        (self.world.folder / "policy").write_text("\n".join(lines) + "\n", "ascii")
+        self.world.reopen()
+
+    @property
+    def size(self) -> int:
+        return Checkpoint.of(self.world.book.checkpoint()).size
+
+
+def new_witness(folder: Path, vkey: str) -> Witness:
+    witness = Witness.create(
+        folder, WitnessKey(f"town.test/{folder.name}", Ed25519PrivateKey.generate()), lambda: 1_800_000_000
+    )
+    witness.add(vkey)
+    return witness
+
+
+@pytest.fixture
+def town(loose: World, tmp_path: Path) -> Iterator[Town]:
+    vkey = str(loose.log_key.verifier)
+    found = Town(loose, tmp_path, {name: new_witness(tmp_path / name, vkey) for name in ("a", "b")})
+    found.trust("one")
+    yield found
+    found.world.book.engine.dispose()
+
+
+def judge(town: Town) -> audit.Report:
+    return audit.verify(BytesIO(town.world.bundle()), town.world.policy())
+
+
+def test_a_cosigned_log_is_proved_to_be_the_only_history(town: Town) -> None:
+    report = judge(town)
+    assert (report.sound, report.failed) == (False, 1)
+    assert "lacks the witnesses that the policy wants" in report.why
+    assert town.publish() == [Asked("a", town.size), Asked("b", town.size)]
+    report = judge(town)
+    assert report.sound
+    assert report.witnesses == ("a", "b")
+    assert report.vouched == town.size
+
+
+def test_who_has_cosigned_the_newest_is_not_asked_again(town: Town) -> None:
+    town.publish()
+    town.calls.clear()
+    assert town.publish() == [Asked("a", town.size), Asked("b", town.size)]
+    assert town.calls == []
+    town.world.register(1)
+    town.publish()
+    assert town.calls == ["a", "b"]
+
+
+def test_a_witness_that_is_away_holds_up_nothing_but_what_wants_it(town: Town) -> None:
+    town.publish()
+    published = town.size
+    town.away = {"a", "b"}
+    town.world.dispatch(1)
+    (first, second) = town.publish()
+    assert (first.size, second.size) == (published, published)
+    assert "it is away" in first.why
+    report = judge(town)
+    assert report.sound, "what was published before is published still"
+    assert report.size == published
+    town.away = {"a"}
+    town.publish()
+    assert judge(town).witnesses == ("b",), "one of the two is the quorum"
+    town.trust("a")
+    assert judge(town).size == published
+    town.away = set()
+    town.publish()
+    assert judge(town).size == town.size
+
+
+def test_no_lock_is_held_while_a_witness_is_awaited(town: Town) -> None:
+    """The hand-off is recorded while the witness still thinks."""
+    before = town.size
+
+    def slow(url: str, body: bytes) -> tuple[int, bytes]:
+        if town.size == before:
+            town.world.dispatch(1)
+        return town.submit(url, body)
+
+    assert publish(town.world.book, slow)[0] == Asked("a", before)
+    assert town.size > before
+
+
+def test_a_receipt_is_cosigned_as_soon_as_its_witnesses_have_been_asked(town: Town) -> None:
+    name = town.world.dispatch(1)
+    policy = Policy.read(town.world.policy())
+
+    def receipt() -> Any:
+        with view(town.world.book, town.world.ids["carl"]) as carls:
+            return carls.receipt(town.world.consignment(name).head or "")
+
+    with pytest.raises(Unreadable, match="lacks the witnesses"):
+        receipt().check(policy)
+    town.publish()
+    assert receipt().check(policy).witnesses == ("a", "b")
+    town.world.register(1)
+    assert receipt().check(policy).witnesses == ("a", "b"), "an older checkpoint that covers it will do"
+
+
+def test_a_book_that_forgot_what_was_cosigned_is_asked_for_the_proof_again(town: Town) -> None:
+    """The table of cosignatures is no part of the ledger: a restored backup may lack some."""
+    backup = town.world.copy(town.folder / "backup")
+    town.world.reopen()
+    town.publish()
+    backup.register(1)
+    again = publish(backup.book, town.submit)
+    assert [each.why for each in again] == ["", ""]
+    backup.book.engine.dispose()
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_book_that_was_set_back_or_written_anew_is_told_by_its_witness(town: Town, more: int) -> None:
+    backup = town.world.copy(town.folder / "backup")
+    town.world.reopen()
+    town.world.dispatch(1)
+    town.publish()
+    for _ in range(more):
+        backup.register(1)
+        backup.request(1)
+    with pytest.raises(Untrusted, match=r"The witness a refuses the log .* set back or written anew"):
+        publish(backup.book, town.submit)
+    with backup.book.read() as connection:
+        assert witnesses.cosigned(connection, "a") == 0
+    backup.book.engine.dispose()
+
+
+def test_a_witness_with_another_key_cosigns_nothing_here(town: Town) -> None:
+    town.witnesses["a"] = new_witness(town.folder / "impostor", str(town.world.log_key.verifier))
+    first, second = town.publish()
+    assert first == Asked("a", 0, "it answered with no cosignature of its key")
+    assert second.size == town.size
+
+
+def test_an_answer_that_is_none_is_told_and_nothing_is_kept(town: Town) -> None:
+    for status, answer, why in (
+        (200, b"frog\n", "not a signature line"),
+        (200, b"", "an empty line and signature lines"),
+        (404, b"This witness does not know this log.\n", "it answers 404: This witness does not know"),
+        (503, b"busy\n", "it answers 503: busy"),
+        (409, b"frog\n", "A size is a decimal number"),
+    ):
+        said = publish(town.world.book, lambda _url, _body, s=status, a=answer: (s, a))[0]  # type: ignore[misc]
+        assert said.size == 0
+        assert why in said.why, said
+    with town.world.book.read() as connection:
+        assert witnesses.cosigned(connection, "a") == 0
+
+
+def test_a_mirror_has_the_published_log_with_its_cosignatures(town: Town) -> None:
+    town.publish()
+    town.away = {"a", "b"}
+    published = town.size
+    town.world.register(1)
+    assert export.export_tiles(town.world.book, town.folder / "mirror") == (0, published)
+    assert audit.verify(town.folder / "mirror", town.world.policy()).witnesses == ("a", "b")
+    town.away = set()
+    town.publish()
+    assert export.export_tiles(town.world.book, town.folder / "mirror") == (published, town.size)
+
+
+def test_the_house_sees_which_witness_waits_and_since_when(town: Town) -> None:
+    town.publish()
+    with view(town.world.book, town.world.ids["dana"]) as danas:
+        assert danas.waiting_for() == {}
+    town.away = {"a"}
+    since = town.world.at
+    town.world.register(1)
+    town.publish()
+    town.world.wait(minutes=6)
+    town.world.register(1)
+    town.publish()
+    with view(town.world.book, town.world.ids["dana"]) as danas:
+        assert danas.waiting_for() == {"a": since}
+
+
+def test_a_policy_that_cannot_be_read_opens_no_book(town: Town) -> None:
+    path = town.world.folder / "policy"
+    path.write_text(path.read_text("ascii") + "frog\n", "ascii")
+    with pytest.raises(Untrusted, match="Line 6 of the policy"):
+        home.open_book(town.world.folder, town.world.clock, bytes)
