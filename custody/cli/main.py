@@ -1,7 +1,7 @@
 """The command and its list of subcommands; each is imported when it is called.
 
     custody init | serve | monitor | demo | scan | labels | audit | receipt | log | export | import | db
-            | witness | doctor
+            | witness | fsck | doctor
 
 Exit codes: 0 done; 1 the evidence is not sound (`audit`) or something was refused; 2 it could not begin.
 """
@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "import": ("custody.cli.books", "import_", "Register tapes from an mtx listing and an inventory CSV."),
     "db": ("custody.cli.books", "db", "Bring the tables of a book up to this program's version."),
     "witness": ("custody.cli.witness", "witness", "Cosign other logs, so that none is rewritten unseen."),
+    "fsck": ("custody.cli.tools", "fsck", "Compare the book with itself: entries, tree, every table."),
     "doctor": ("custody.cli.tools", "doctor", "Look at everything that must work, and say what does not."),
 }
 """Command to module, function and the line that `custody --help` shows."""

@@ -26,6 +26,7 @@ from custody.errors import Refusal, Unreadable, Untrusted
 from custody.rules.media import Medium
 from custody.rules.people import Site
 from custody.settings import Settings
+from custody.store import fsck as whole
 from custody.store import queries
 from custody.store.book import Book
 from custody.writers.labelling import labels_for
@@ -155,6 +156,28 @@ def written(target: Path, data: bytes) -> Iterator[None]:
 def audit(arguments: tuple[str, ...]) -> None:
     """Judge an exported ledger; the same as python -m custody.audit."""
     sys.exit(auditor.main(arguments))
+
+
+@click.command("fsck")
+@parts.book_option
+def fsck(folder: Path) -> None:
+    """Compare the book with itself: every entry, the tree, and every table with what the ledger says.
+
+    Exit code 1 where anything differs. It changes nothing, and may run while the book is in use.
+    """
+    book = parts.open_book(folder)
+    with click.progressbar(length=0, label="Entries", file=sys.stderr) as bar:
+
+        def tell(done: int, of: int) -> None:
+            bar.length = of
+            bar.update(done - bar.pos)
+
+        wrong = whole.fsck(book, tell)
+    for line in wrong:
+        click.echo(line)
+    entries = book.checkpoint().split("\n")[1]
+    click.echo(f"{len(wrong)} differences." if wrong else f"whole, {int(entries):,} entries")
+    sys.exit(1 if wrong else 0)
 
 
 @click.command()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +234,17 @@ def test_a_token_is_shown_once_listed_and_ended(small: tuple[Path, str]) -> None
         assert not file.is_file() or token.encode() not in file.read_bytes()
 
 
+def test_fsck_names_what_was_changed(small: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = small
+    assert re.search(r"^whole, \d+ entries$", custody("fsck", "--book", str(folder)), re.MULTILINE)
+    shutil.copytree(folder, tmp_path / "book")
+    with sqlite3.connect(tmp_path / "book" / "book.db") as connection:
+        connection.execute("UPDATE site SET zone = 'Asia/Tokyo' WHERE id = 'STORE'")
+    connection.close()
+    said = custody("fsck", "--book", str(tmp_path / "book"), code=1)
+    assert "STORE in the table site is not what the ledger says of it.\n1 differences.\n" in said
+
+
 def test_tables_that_are_of_this_version_need_no_upgrade(small: tuple[Path, str], tmp_path: Path) -> None:
     assert custody("db", "upgrade", "--book", str(small[0])) == "Nothing to do.\n"
     assert "There is no book in" in custody("db", "upgrade", "--book", str(tmp_path), code=1)
@@ -245,7 +257,7 @@ def test_a_backup_behind_its_pin_is_refused_until_the_mirror_has_been_replayed(
     live, backup, mirror = tmp_path / "live", tmp_path / "backup", tmp_path / "mirror"
     shutil.copytree(folder, live)
     shutil.copytree(folder, backup)
-    (tmp_path / "listing").write_text(LISTING, "ascii")
+    (tmp_path / "listing").write_text(LISTING.replace("ABC", "NEW"), "ascii")
     custody("import", "--book", str(live), "--site", "OFFICE", "--mtx", str(tmp_path / "listing"))
     custody("log", "mirror", "--book", str(live), str(mirror))
     pin = tmp_path / "pin"

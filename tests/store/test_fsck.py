@@ -1,0 +1,104 @@
+"""The book against itself: whole as it is, and each thing that is changed behind its back is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from world import World
+
+from custody.acts import alarms
+from custody.ledger.merkle import EMPTY
+from custody.ledger.note import Checkpoint
+from custody.store.fsck import fsck
+from custody.store.triggers import TRIGGERS
+
+
+@pytest.fixture(scope="module")
+def lived(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A company that has lived: a trip that arrived, one that rings, a find; a full tile and a bit."""
+    world = template.copy(tmp_path_factory.mktemp("lived"))
+    name = world.dispatch(2)
+    world.hand(name, "carl", "ben")
+    alarms.sight(world.book, world.consignment(world.dispatch(1)).media[0], "On a bench.")
+    world.wait(minutes=95)
+    while Checkpoint.of(world.book.checkpoint()).size < 260:
+        world.register(1)
+    return world
+
+
+@pytest.fixture
+def copy(lived: World, tmp_path: Path) -> Iterator[World]:
+    world = lived.copy(tmp_path)
+    yield world
+    world.book.engine.dispose()
+
+
+def change(world: World, statement: str, **given: str) -> None:
+    """What the file's owner can do."""
+    with world.book.engine.connect().execution_options(writes=True) as connection:
+        for name in TRIGGERS:
+            connection.execute(sa.text(f"DROP TRIGGER {name}"))
+        done = connection.execute(sa.text(statement), given)
+        assert done.rowcount, statement
+        connection.commit()
+
+
+def test_a_book_is_whole(copy: World) -> None:
+    told: list[tuple[int, int]] = []
+    assert fsck(copy.book, lambda done, of: told.append((done, of))) == []
+    size = Checkpoint.of(copy.book.checkpoint()).size
+    assert told == [(0, size), (256, size)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE entry SET data = zeroblob(9) WHERE seq = 40", "Entry 40 "),
+        ("UPDATE entry SET leaf_hash = zeroblob(32) WHERE seq = 41", "Entry 41 is not the one whose hash"),
+        ("UPDATE entry SET event_id = 'f' WHERE seq = 42", "Entry 42 stands under another event's id."),
+        ("DELETE FROM entry WHERE seq = 43", "Entry 43 is missing: the next one is numbered 44."),
+        ("DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry)", "The newest checkpoint is of "),
+        ("UPDATE tile SET hashes = zeroblob(8192) WHERE level = 0", "Tile 0 of level 0 is not the one"),
+        ("UPDATE tile SET root = zeroblob(32) WHERE level = 0", "Tile 0 of level 0 is not the one"),
+        ("DELETE FROM tile WHERE level = 0", "Tile 0 of level 0 is not the one"),
+        ("INSERT INTO tile VALUES (1, 0, zeroblob(32), zeroblob(8192))", "Tile 0 of level 1 is not the one"),
+        ("UPDATE checkpoint SET root = zeroblob(32) WHERE size = 2", "The checkpoint of 2 entries is not"),
+        ("UPDATE checkpoint SET note = 'frog' WHERE size = 2", "The checkpoint of 2 entries is not"),
+        (
+            "UPDATE checkpoint SET note = (SELECT note FROM checkpoint ORDER BY size DESC) WHERE size = 2",
+            "The checkpoint of 2 entries is not the log's over the entries here.",
+        ),
+        (
+            "DELETE FROM checkpoint WHERE size = (SELECT max(size) FROM checkpoint)",
+            "The newest checkpoint is of ",
+        ),
+        ("UPDATE consignment SET state = 'arrived' WHERE id = 'C-2'", "C-2 in the table consignment is not"),
+        ("DELETE FROM alarm WHERE id = 'A-2'", "A-2 in the table alarm is not what the ledger says of it."),
+        ("UPDATE person SET contact = 'c' WHERE id = 'P-4'", "P-4 in the table person is not"),
+        ("UPDATE log SET last = '2020-01-01T00:00:00.000Z'", " in the table log is not"),
+        ("DELETE FROM mention WHERE subject = 'C-1'", "The history of C-1 has entry "),
+        ("INSERT INTO mention VALUES ('C-2', 3)", "The history of C-2 has entry 3 where it should not"),
+        ("UPDATE private SET text = 'In a safe.' WHERE text = 'On a bench.'", " was changed: the ledger "),
+        ("DELETE FROM outbox WHERE notice = (SELECT min(notice) FROM outbox)", "The notice "),
+    ],
+)
+def test_each_change_behind_its_back_is_named(copy: World, statement: str, named: str) -> None:
+    change(copy, statement)
+    found = fsck(copy.book)
+    assert any(named in line for line in found), found
+
+
+def test_a_forged_checkpoint_of_the_logs_own_key_is_named(copy: World) -> None:
+    """Signed truly, over a tree that is not this one."""
+    note = copy.log_key.sign(Checkpoint(copy.book.origin, 2, EMPTY))
+    change(copy, "UPDATE checkpoint SET note = :note WHERE size = 2", note=note)
+    assert fsck(copy.book) == ["The checkpoint of 2 entries is not the log's over the entries here."]
+
+
+def test_looking_changes_nothing(copy: World) -> None:
+    before = (copy.folder / "book.db").read_bytes()
+    fsck(copy.book)
+    assert (copy.folder / "book.db").read_bytes() == before
