@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import multiprocessing
 import random
 import signal
 from collections import Counter
@@ -20,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 from alarm.life import POINTS, Life, live
 from alarm.sink import DROP, OK, Sink
+from processes import FORK
 from world import World
 
 from custody.acts import notices
@@ -36,8 +36,6 @@ LADDER = {
 """Rung and repeat: minutes from the due time, and whom."""
 
 ALL_POINTS = [point for point in POINTS if point != "anywhere"]
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["custody.monitor", "custody.channels.email", "custody.store.home"])
 
 
 class Quiet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import sqlite3
 from base64 import b64encode
@@ -15,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from core.otherlog import OtherLog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from processes import FORK
 from witness.life import (
     LOG,
     NOW,
@@ -35,8 +35,6 @@ from custody.ledger.note import Note, VerifierKey, WitnessKey
 from custody.ledger.witness import Declined, cosignatures, cosigned_at
 from custody.witness import BODY_MOST, Witness
 
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["custody.witness", "witness.life"])
 REWRITTEN = OtherLog("example.com/log42", entries="rewritten")
 SECOND = OtherLog("other.example/log")
 
