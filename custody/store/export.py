@@ -66,10 +66,12 @@ def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
     before = _mirrored(book, folder / "checkpoint")
     fresh = members(book, before)
     _, checkpoint = next(fresh)
+    size = Checkpoint.of(checkpoint).size
+    if size < before:  # witnesses have cosigned an older checkpoint since: the folder is not set back to it
+        return before, before
     for path, data in fresh:
         _write_tile(folder / path, data)
     _write(folder / "checkpoint", checkpoint)
-    size = Checkpoint.of(checkpoint).size
     _clear(folder, {folder / path for path in paths(size)})
     return before, size
 

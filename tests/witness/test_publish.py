@@ -210,6 +210,27 @@ def test_a_mirror_has_the_published_log_with_its_cosignatures(town: Town) -> Non
     assert export.export_tiles(town.world.book, town.folder / "mirror") == (published, town.size)
 
 
+def test_a_mirror_is_not_set_back_by_a_witness_that_is_slow(town: Town) -> None:
+    """It was written before any quorum, and then an older checkpoint got one."""
+    mirror = town.folder / "mirror"
+    town.away = {"b"}
+
+    def slow(url: str, body: bytes) -> tuple[int, bytes]:
+        if not mirror.exists():
+            town.world.register(1)
+            export.export_tiles(town.world.book, mirror)
+        return town.submit(url, body)
+
+    publish(town.world.book, slow)
+    kept = (mirror / "checkpoint").read_bytes()
+    assert export.export_tiles(town.world.book, mirror) == (town.size, town.size)
+    assert (mirror / "checkpoint").read_bytes() == kept
+    town.away = set()
+    town.publish()
+    export.export_tiles(town.world.book, mirror)
+    assert audit.verify(mirror, town.world.policy()).witnesses == ("a", "b")
+
+
 def test_the_house_sees_which_witness_waits_and_since_when(town: Town) -> None:
     town.publish()
     with view(town.world.book, town.world.ids["dana"]) as danas:
