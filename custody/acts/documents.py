@@ -32,8 +32,9 @@ from custody.rules.media import DataSet, Medium
 from custody.rules.people import Device, Person, Site, number
 from custody.rules.world import Event, World, seen_size
 from custody.store import private
-from custody.store.book import Book, BookWorld, newest_note
+from custody.store.book import Book, newest_note
 from custody.store.nouns import SHELVES
+from custody.store.world import BookWorld
 from custody.writers import incident as case
 from custody.writers import manifest as sheet
 from custody.writers.incident import Line
@@ -81,7 +82,7 @@ class _Look:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
-        self.world: World = BookWorld(connection, {})
+        self.world: World = BookWorld(connection)
         self.note = newest_note(connection)
         self.checkpoint = Checkpoint.of(self.note)
 

@@ -20,17 +20,16 @@ import fcntl
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import SQLModel
-from typing_extensions import override
 
 from custody.errors import Conflict, Forged, NoRoom, Unreadable, Untrusted
 from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subject
@@ -42,18 +41,17 @@ from custody.ledger.tiles import WIDTH
 from custody.rules.alarms import Notice
 from custody.rules.history import check_signatures, evolve
 from custody.rules.people import Person
-from custody.rules.world import DEMO_ORIGIN, Event, Log, N, Noun, World
+from custody.rules.world import DEMO_ORIGIN, Event, Log, World
 from custody.store import tables
 from custody.store.mentions import mentions
-from custody.store.nouns import FEW, SHELVES
+from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
-from custody.store.tree import Kept, Tree, hashes
+from custody.store.tree import Kept as KeptTiles
+from custody.store.tree import Tree, hashes
+from custody.store.world import BookWorld, Kept
 
-T = TypeVar("T")
 Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
-ASKED_AT_ONCE: Final = 500
-"""Names in one query; every database takes so many."""
 _entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
 
 
@@ -72,74 +70,6 @@ class Keys:
 
     log: LogKey
     server: SigningKey
-
-
-class BookWorld(World):
-    """The nouns of the tables, each read when it is first asked for. What is put stays in memory."""
-
-    def __init__(self, connection: sa.Connection, kept: dict[type[Noun], dict[str, Noun]]) -> None:
-        super().__init__()
-        self._connection = connection
-        self._nouns = {kind: dict(nouns) for kind, nouns in kept.items()}
-        self._whole = set(kept)
-        self._absent: set[tuple[type[Noun], str]] = set()
-        self.changed: dict[tuple[type[Noun], str], Noun] = {}
-
-    @override
-    def find(self, kind: type[N], name: str) -> N | None:
-        known = super().find(kind, name)
-        if known is not None or kind in self._whole or (kind, name) in self._absent:
-            return known
-        shelf = SHELVES[kind]
-        row = self._connection.execute(sa.select(shelf.table).where(shelf.table.c.id == name)).first()
-        if row is None:
-            return None
-        noun = cast("N", shelf.noun(row))
-        self._nouns.setdefault(kind, {})[name] = noun
-        return noun
-
-    @override
-    def expect(self, kind: type[Noun], names: Iterable[str]) -> None:
-        held = self._nouns.setdefault(kind, {})
-        wanted = [] if kind in self._whole else [name for name in names if name not in held]
-        shelf = SHELVES[kind]
-        for start in range(0, len(wanted), ASKED_AT_ONCE):
-            some = wanted[start : start + ASKED_AT_ONCE]
-            rows = self._connection.execute(sa.select(shelf.table).where(shelf.table.c.id.in_(some)))
-            held.update((row.id, shelf.noun(row)) for row in rows)
-        self._absent.update((kind, name) for name in wanted if name not in held)
-
-    @override
-    def put(self, noun: Noun) -> None:
-        super().put(noun)
-        self.changed[type(noun), noun.id] = noun
-
-    @override
-    def all(self, kind: type[N]) -> Iterable[N]:
-        if kind not in self._whole:
-            shelf = SHELVES[kind]
-            held = self._nouns.setdefault(kind, {})
-            for row in self._connection.execute(sa.select(shelf.table)):
-                held.setdefault(row.id, shelf.noun(row))
-            self._whole.add(kind)
-        return super().all(kind)
-
-    @override
-    def next_number(self, kind: type[N]) -> int:
-        if kind in self._whole:
-            return super().next_number(kind)
-        table = SHELVES[kind].table
-        stored = self._connection.scalar(sa.select(sa.func.coalesce(sa.func.max(table.c.number), 0)))
-        fresh = [n for (k, _), n in self.changed.items() if k is kind]
-        return max([int(stored or 0), *(int(n.id.partition("-")[2]) for n in fresh)]) + 1
-
-    @override
-    def root_at(self, size: int) -> bytes | None:
-        return self._connection.scalar(sa.select(_checkpoint.c.root).where(_checkpoint.c.size == size))
-
-    def few(self) -> dict[type[Noun], dict[str, Noun]]:
-        """The kinds that a process keeps, whole."""
-        return {kind: {noun.id: noun for noun in self.all(kind)} for kind in FEW}
 
 
 class Page:
@@ -162,7 +92,7 @@ class Page:
         self.tail = tail
         self._start = tail.size
         self._rows: list[dict[str, Any]] = []
-        self._mentions: set[tuple[str, int]] = set()
+        self._mentions: list[dict[str, Any]] = []
         self._texts: list[dict[str, Any]] = []
         self.now = (at or book.clock()).astimezone(UTC)
         self.now = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
@@ -197,7 +127,7 @@ class Page:
         leaf = envelope.leaf()
         Envelope.read(leaf)  # what is too long, or could not be read back, never enters
         self._rows.append({"seq": seq, "event_id": name, "leaf_hash": leaf_hash(leaf), "data": leaf})
-        self._mentions.update((subject, seq) for subject in mentions(statement.fact))
+        self._mentions += [{"subject": subject, "seq": seq} for subject in sorted(mentions(statement.fact))]
         self.tail.add(self._rows[-1]["leaf_hash"])
         return Recorded(seq, name, new=True)
 
@@ -247,8 +177,7 @@ class Page:
         write(sa.insert(_checkpoint), {"size": self.tail.size, "root": root, "note": note})
         self._write_nouns()
         if self._mentions:
-            rows = [{"subject": subject, "seq": seq} for subject, seq in sorted(self._mentions)]
-            write(sa.insert(tables.Mention), rows)
+            write(sa.insert(tables.Mention), self._mentions)
 
     def _write_tiles(self) -> None:
         """Each tile whose 256 hashes are complete now, and those above that it completes."""
@@ -266,14 +195,12 @@ class Page:
             level, old, new = level + 1, old // WIDTH, new // WIDTH
 
     def _write_nouns(self) -> None:
-        by_kind: dict[type[Noun], list[Noun]] = {}
-        for (kind, _), noun in self.world.changed.items():
-            by_kind.setdefault(kind, []).append(noun)
-        for kind, nouns in by_kind.items():
+        changed = {kind: list(nouns.values()) for kind, nouns in self.world.changed.items() if nouns}
+        for kind, nouns in changed.items():
             shelf = SHELVES[kind]
             upsert = _upsert(self.connection.dialect.name, shelf.table)
             self.connection.execute(upsert, [shelf.row(n) for n in nouns])
-        self._write_outbox([n for n in by_kind.get(Notice, []) if isinstance(n, Notice)])
+        self._write_outbox([n for n in changed.get(Notice, []) if isinstance(n, Notice)])
 
     def _write_outbox(self, notices: list[Notice]) -> None:
         """A notice enters the outbox in the transaction that made it, and leaves when it was accepted."""
@@ -344,8 +271,8 @@ class Book:
         self.pace = 1.0
         self._lock = lock
         self._turn = threading.Lock()
-        self.tiles: Kept = {}
-        self._kept: tuple[Frontier, dict[type[Noun], dict[str, Noun]]] | None = None
+        self.tiles: KeptTiles = {}
+        self._kept: tuple[Frontier, Kept] | None = None
 
     @property
     def is_demo(self) -> bool:
@@ -383,10 +310,9 @@ class Book:
         with self._turn, self._locked(), self._connect() as connection:
             try:
                 connection.begin()
-                tail, kept = self._tail(connection)
+                tail, kept = self._kept = self._tail(connection)
                 page = Page(self, connection, BookWorld(connection, kept), tail.copy(), at)
                 yield page
-                few = page.world.few()
                 # A crash before this line: nothing happened. After it: all of it did, and is signed.
                 connection.commit()
             except sa.exc.DatabaseError as problem:
@@ -396,7 +322,8 @@ class Book:
             except BaseException:
                 connection.rollback()
                 raise
-            self._kept = (page.tail, few)
+            page.world.settle()
+            self._kept = (page.tail, kept)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -408,7 +335,7 @@ class Book:
     def world(self) -> Iterator[World]:
         """The nouns as they are, to decide nothing upon."""
         with self.read() as connection:
-            world = BookWorld(connection, {})
+            world = BookWorld(connection)
             world.moment = self.clock()
             yield world
 
@@ -434,12 +361,12 @@ class Book:
         with self.read() as connection:
             return newest_note(connection)
 
-    def _tail(self, connection: sa.Connection) -> tuple[Frontier, dict[type[Noun], dict[str, Noun]]]:
+    def _tail(self, connection: sa.Connection) -> tuple[Frontier, Kept]:
         """The tree's right edge and the kept nouns, read again where another process wrote since."""
         size = connection.scalar(sa.select(sa.func.max(_entry.c.seq)))
         if self._kept is not None and size is not None and self._kept[0].size == size + 1:
             return self._kept
-        return Tree(connection).frontier(), {}
+        return Tree(connection).frontier(), Kept()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

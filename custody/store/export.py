@@ -23,9 +23,10 @@ from custody.ledger.envelope import Envelope
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import paths, read_entry_bundle, tiles
-from custody.store.book import Book, BookWorld
+from custody.store.book import Book
 from custody.store.tree import Tree
 from custody.store.witnesses import published
+from custody.store.world import BookWorld
 
 TEXTS: Final = ("answer", "contact", "reason", "report", "title")
 """Fields of facts that are commitments to texts outside the ledger."""
@@ -144,7 +145,7 @@ def _mirrored(book: Book, path: Path) -> int:
         return 0
     there = Checkpoint.of(path.read_bytes())
     with book.read() as connection:
-        world = BookWorld(connection, {})
+        world = BookWorld(connection)
         if there.origin != book.origin or world.root_at(there.size) != there.root:
             raise Unreadable(
                 f"{path} is of another log, or of a longer history than this book has. Export into another"

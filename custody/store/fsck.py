@@ -20,10 +20,11 @@ from custody.ledger.note import Checkpoint, Opened
 from custody.ledger.tiles import WIDTH
 from custody.rules.alarms import Notice
 from custody.rules.world import World
-from custody.store.book import Book, BookWorld
+from custody.store.book import Book
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
+from custody.store.world import BookWorld
 
 _entry, _tile, _checkpoint, _mention, _private, _outbox = (
     SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint", "mention", "private", "outbox")
@@ -122,7 +123,7 @@ def _checkpoints(book: Book, connection: sa.Connection, entries: _Entries) -> It
 
 
 def _nouns(connection: sa.Connection, told: World) -> Iterator[str]:
-    held = BookWorld(connection, {})
+    held = BookWorld(connection)
     for kind, shelf in SHELVES.items():
         ours = {noun.id: noun for noun in told.all(kind)}
         theirs = {noun.id: noun for noun in held.all(kind)}

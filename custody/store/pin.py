@@ -13,7 +13,8 @@ from typing import Final
 
 from custody.errors import Unreadable, Untrusted
 from custody.ledger.note import Checkpoint
-from custody.store.book import Book, BookWorld
+from custody.store.book import Book
+from custody.store.world import BookWorld
 
 WAY_BACK: Final = (
     "Write nothing to it. The way back: a newer backup, or `custody log restore --from MIRROR`, which brings"
@@ -59,7 +60,7 @@ def keep(book: Book, path: Path) -> None:
 
 def _compare(book: Book, path: Path, pinned: Checkpoint) -> None:
     with book.read() as connection:
-        root = BookWorld(connection, {}).root_at(pinned.size)
+        root = BookWorld(connection).root_at(pinned.size)
     if root == pinned.root:
         return
     there = Checkpoint.of(book.checkpoint()).size

@@ -35,10 +35,11 @@ from custody.rules.media import DataSet, Exposure, Medium, exposure
 from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
 from custody.rules.world import Noun, World
 from custody.store import accounts, private
-from custody.store.book import Book, BookWorld
+from custody.store.book import Book
 from custody.store.nouns import SHELVES
 from custody.store.tree import Tree
 from custody.store.witnesses import cosigned, published
+from custody.store.world import BookWorld
 
 N = TypeVar("N", bound=Noun)
 OPEN: Final = ("requested", "approved", "travelling", "received")
@@ -117,7 +118,7 @@ class View:
     def __init__(self, book: Book, connection: sa.Connection, person: str) -> None:
         self._connection = connection
         self._book = book
-        self.world: World = BookWorld(connection, {})
+        self.world: World = BookWorld(connection)
         self.me = self.world.get(Person, person)
         self.now = self.world.moment = max(book.clock(), self.world.log.last)
 
