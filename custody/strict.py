@@ -65,7 +65,7 @@ def time_text(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
     if not 2000 <= utc.year < 2100:
         raise Unreadable(f"The year {utc.year} is not one of 2000 to 2099: look at the clock.")
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return f"{utc.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ", re.ASCII)

@@ -57,6 +57,7 @@ DRAFTS_MOST: Final = 20
 """Hand-offs of one taker that may wait for their givers."""
 
 _draft = SQLModel.metadata.tables["draft"]
+_END_DRAFT = sa.delete(_draft).where(_draft.c.id == sa.bindparam("event"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,14 @@ def submit(book: Book, payload: bytes, signatures: Mapping[str, bytes], *, how: 
         raise Unreadable("Only a hand-off is brought in with both signatures.")
     first, second = _order(read.fact, tuple(signatures))
     signed = {name: one_spelling(signature) for name, signature in signatures.items()}
-    with book.page(how) as page:
-        pair = (Signature(first, signed[first]), Signature(second, signed[second]))
-        recorded = page.admit(Envelope(payload, pair))
+    pair = (Signature(first, signed[first]), Signature(second, signed[second]))
+
+    def then(page: Page, recorded: Recorded) -> None:
         _tell(page, read.fact, recorded)
-        page.connection.execute(sa.delete(_draft).where(_draft.c.id == recorded.event))
-        return Outcome(recorded.event, recorded.seq)
+        page.beside(_END_DRAFT, event=recorded.event)
+
+    recorded = book.admit(Envelope(payload, pair), how, then)
+    return Outcome(recorded.event, recorded.seq)
 
 
 def drafts(book: Book, person: str) -> list[Any]:

@@ -29,22 +29,28 @@ _ECDSA_DETERMINISTIC: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=Tr
 class PublicKey:
     """A person's device or the server, as seen by a verifier."""
 
-    __slots__ = ("_key", "id", "spki")
+    __slots__ = ("id", "key", "spki")
 
     def __init__(self, key: ec.EllipticCurvePublicKey, spki: str) -> None:
-        self._key = key
+        self.key = key
         self.spki = spki
         self.id = hashlib.sha256(unbase64(spki)).hexdigest()
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Whether this DER signature with the lower s is this key's over the message."""
-        try:
-            if decode_dss_signature(signature)[1] > ORDER // 2:
-                return False
-            self._key.verify(signature, message, _ECDSA)
-        except (InvalidSignature, ValueError):
+        return _verifies(self, signature, message)
+
+
+@lru_cache(maxsize=4096)
+def _verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
+    """Remembered, so that a signature can be verified by one thread before another takes it in."""
+    try:
+        if decode_dss_signature(signature)[1] > ORDER // 2:
             return False
-        return True
+        key.key.verify(signature, message, _ECDSA)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)

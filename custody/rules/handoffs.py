@@ -18,12 +18,14 @@ be lost with a phone, and the media are there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from custody.errors import Impossible
-from custody.facts import Cause, Handed, Seconded
+from custody.facts import Cause, Fact, Handed, Seconded
+from custody.rules.alarms import Alarm
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, along, arrive, flagged, picked_up, ring
 from custody.rules.people import Device, Person, new, signer
@@ -60,6 +62,17 @@ class Successors(Noun):
     """The hand-offs that name this event as the one before them. More than one is a dispute."""
 
     hand_offs: tuple[str, ...]
+
+
+def expect_hand_offs(world: World, events: Mapping[str, Fact]) -> None:
+    """The hand-offs among these events are about to take their places: what `handed` will look at."""
+    facts = {name: fact for name, fact in events.items() if isinstance(fact, Handed)}
+    names = {*facts, *(fact.previous for fact in facts.values())}
+    world.expect(HandOff, names)
+    world.expect(Successors, names)
+    world.expect(Consignment, {fact.consignment for fact in facts.values()})
+    trips = [world.find(Consignment, fact.consignment) for fact in facts.values()]
+    world.expect(Alarm, {alarm for trip in trips if trip is not None for alarm in trip.alarms})
 
 
 def handed(world: World, event: Event) -> None:

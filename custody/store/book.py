@@ -5,9 +5,9 @@
         page.record(fact)                               # the ledger, the fold and the notices
                                                         # leaving the block commits all, or nothing
 
-One page is one act and one transaction. What it records ends with a `received` fact that gives all of it one
-time, and with a checkpoint signed over it: a ledger never has entries that no checkpoint covers. Receipts
-are answered after the commit and not before.
+One page is one act and one transaction; only statements that need no decision share one (`Book.admit`). What
+it records ends with a `received` fact that gives all of it one time, and with a checkpoint signed over it: a
+ledger never has entries that no checkpoint covers. Receipts are answered after the commit and not before.
 
 A crash before the commit leaves nothing of the page; a crash after it leaves all. There is no state between.
 """
@@ -24,35 +24,40 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import SQLModel
 
-from custody.errors import Conflict, Forged, NoRoom, Unreadable, Untrusted
+from custody.errors import Conflict, Forged, NoRoom, Refusal, Unreadable, Untrusted
 from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subject
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
-from custody.ledger.keys import SigningKey
+from custody.ledger.keys import SigningKey, public_key
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, LogKey, Note, Policy
 from custody.ledger.tiles import WIDTH
 from custody.rules.alarms import Notice
+from custody.rules.handoffs import expect_hand_offs
 from custody.rules.history import check_signatures, evolve
-from custody.rules.people import Person
+from custody.rules.people import Device, Person
 from custody.rules.world import DEMO_ORIGIN, Event, Log, World
 from custody.store import tables
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
+from custody.store.together import Together
 from custody.store.tree import Kept as KeptTiles
 from custody.store.tree import Tree, hashes
-from custody.store.world import BookWorld, Kept
+from custody.store.world import ASKED_AT_ONCE, BookWorld, Kept
 
 Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
 _entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
+_KEEP_TEXT = sa.insert(tables.Private)
+GROUP_MOST: Final = 128
+"""Statements that share a transaction at most: what follows from them has its room on the page, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,42 @@ class Recorded:
     seq: int
     event: str
     new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """An envelope with all that is to be known of it without the book."""
+
+    envelope: Envelope
+    statement: Statement
+    event: str
+    leaf: bytes
+
+    @classmethod
+    def of(cls, envelope: Envelope) -> Evidence:
+        """Unreadable where it is too long, or could not be read back: that never enters."""
+        leaf = envelope.leaf()
+        Envelope.read(leaf)
+        return cls(envelope, Statement.read(envelope.payload), event_id(envelope.payload), leaf)
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A statement on its way into the book, and what became of it."""
+
+    evidence: Evidence
+    how: Any
+    then: Callable[[Page, Recorded], None]
+    outcome: Recorded | Exception | None = None
+
+    def take(self, page: Page) -> None:
+        try:
+            with page.attempt():
+                recorded = page.take(self.evidence)
+                self.then(page, recorded)
+                self.outcome = recorded
+        except Refusal as problem:
+            self.outcome = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +134,8 @@ class Page:
         self._start = tail.size
         self._rows: list[dict[str, Any]] = []
         self._mentions: list[dict[str, Any]] = []
-        self._texts: list[dict[str, Any]] = []
+        self._beside: list[tuple[sa.Executable, dict[str, Any]]] = []
+        self._places: dict[str, int | None] = {}
         self.now = (at or book.clock()).astimezone(UTC)
         self.now = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
         for log in world.all(Log):
@@ -108,27 +150,32 @@ class Page:
         return self.admit(Envelope(payload, (Signature(key.public.id, key.sign(pae(payload))),)))
 
     def admit(self, envelope: Envelope) -> Recorded:
-        """Records a signed statement: Forged if a signature does not hold, Impossible if it cannot follow.
+        """Records a signed statement: Forged if a signature does not hold, Impossible if it cannot follow."""
+        return self.take(Evidence.of(envelope))
+
+    def take(self, evidence: Evidence) -> Recorded:
+        """The same, of what was read already.
 
         Signatures are verified before the event is looked for, so that nobody learns with a forged one
         whether an event is there. One that is there already stays as it was first signed.
         """
-        statement = Statement.read(envelope.payload)
-        check_signatures(self.world, statement.fact, envelope)
-        name = event_id(envelope.payload)
-        known = self.connection.scalar(sa.select(_entry.c.seq).where(_entry.c.event_id == name))
+        statement, name = evidence.statement, evidence.event
+        check_signatures(self.world, statement.fact, evidence.envelope)
+        if name not in self._places:
+            self.expect([evidence])
+        known = self._places[name]
         if known is not None:
             return Recorded(known, name, new=False)
         if self.room <= 0 and not isinstance(statement.fact, Received):
             raise Conflict(f"This is more than one act can hold ({EVENTS_MOST} events). Do it in parts.")
         seq = self.tail.size
-        signers = tuple(signature.key for signature in envelope.signatures)
+        signers = tuple(signature.key for signature in evidence.envelope.signatures)
         evolve(self.world, Event(seq, name, statement, signers, self.now))
-        leaf = envelope.leaf()
-        Envelope.read(leaf)  # what is too long, or could not be read back, never enters
-        self._rows.append({"seq": seq, "event_id": name, "leaf_hash": leaf_hash(leaf), "data": leaf})
+        leaf = leaf_hash(evidence.leaf)
+        self._rows.append({"seq": seq, "event_id": name, "leaf_hash": leaf, "data": evidence.leaf})
+        self._places[name] = seq
         self._mentions += [{"subject": subject, "seq": seq} for subject in sorted(mentions(statement.fact))]
-        self.tail.add(self._rows[-1]["leaf_hash"])
+        self.tail.add(leaf)
         return Recorded(seq, name, new=True)
 
     def found(self, genesis: Genesis, founder: SigningKey) -> Recorded:
@@ -147,8 +194,37 @@ class Page:
         """
         salt = self._book.random(32)
         commitment = commitment_of(salt, text)
-        self._texts.append({"commitment": commitment, "salt": salt, "text": text})
+        self.beside(_KEEP_TEXT, commitment=commitment, salt=salt, text=text)
         return commitment
+
+    def beside(self, statement: sa.Executable, **values: Any) -> None:
+        """Runs this statement when the page is written, in one go with others of its kind."""
+        self._beside.append((statement, values))
+
+    def expect(self, evidence: Sequence[Evidence]) -> None:
+        """These are about to be taken: what they will look at is read in one go."""
+        names = [each.event for each in evidence]
+        self._places.update(dict.fromkeys(names))
+        for start in range(0, len(names), ASKED_AT_ONCE):
+            some = _entry.c.event_id.in_(names[start : start + ASKED_AT_ONCE])
+            for row in self.connection.execute(sa.select(_entry.c.event_id, _entry.c.seq).where(some)):
+                self._places[row.event_id] = row.seq
+        expect_hand_offs(self.world, {each.event: each.statement.fact for each in evidence})
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What fails within is undone, and nothing that was recorded before it."""
+        put, tail = self.world.mark(), self.tail.copy()
+        lengths = [(rows, len(rows)) for rows in (self._rows, self._mentions, self._beside)]
+        try:
+            yield
+        except BaseException:
+            self.world.undo(put)
+            self._places.update((row["event_id"], None) for row in self._rows[tail.size - self._start :])
+            self.tail = tail
+            for rows, length in lengths:
+                del rows[length:]
+            raise
 
     def _genesis(self) -> Subject:
         return Subject("event", self.world.log.genesis)
@@ -160,8 +236,11 @@ class Page:
 
     def close(self, how: Any) -> None:
         """Ends the transaction's events with their time, and writes everything."""
-        if self._texts:
-            self.connection.execute(sa.insert(tables.Private), self._texts)
+        by_statement: dict[sa.Executable, list[dict[str, Any]]] = {}
+        for statement, values in self._beside:
+            by_statement.setdefault(statement, []).append(values)
+        for statement, rows in by_statement.items():
+            self.connection.execute(statement, rows)
         if self._rows:
             events = tuple(row["event_id"] for row in self._rows)
             self.record(Received(events, self.now, how))
@@ -271,6 +350,7 @@ class Book:
         self.pace = 1.0
         self._lock = lock
         self._turn = threading.Lock()
+        self._together = Together(self._take_in, GROUP_MOST)
         self.tiles: KeptTiles = {}
         self._kept: tuple[Frontier, Kept] | None = None
 
@@ -289,6 +369,47 @@ class Book:
         with self._transaction(None) as page:
             yield page
             page.close(how)
+
+    def admit(
+        self,
+        envelope: Envelope,
+        how: str,
+        then: Callable[[Page, Recorded], None] = lambda _page, _recorded: None,
+    ) -> Recorded:
+        """A signed statement that needs no decision: its place, after the commit.
+
+        Many threads' statements share a transaction, and each stands or falls alone; `then` does what follows
+        from its own statement, and reads no tables. Raises as `Page.admit` and `page` do.
+        """
+        evidence = Evidence.of(envelope)
+        self._verify_ahead(evidence)
+        arrival = _Arrival(evidence, how, then)
+        self._together(arrival)
+        if isinstance(arrival.outcome, Recorded):
+            return arrival.outcome
+        raise arrival.outcome or Conflict("This was interrupted. Do it again: it is recorded once.")
+
+    def _take_in(self, arrivals: list[_Arrival]) -> None:
+        for how in dict.fromkeys(arrival.how for arrival in arrivals):
+            group = [arrival for arrival in arrivals if arrival.how == how]
+            try:
+                with self.page(how) as page:
+                    page.expect([arrival.evidence for arrival in group])
+                    for arrival in group:
+                        arrival.take(page)
+            except Exception as problem:  # noqa: BLE001 - each thread raises it for its own statement
+                for arrival in group:
+                    arrival.outcome = problem
+
+    def _verify_ahead(self, evidence: Evidence) -> None:
+        """Verifies beside the lock what can be: the verdicts are remembered (`custody.ledger.keys`)."""
+        kept = self._kept
+        devices = kept[1].nouns.get(Device, {}) if kept else {}
+        signed = pae(evidence.envelope.payload)
+        for signature in evidence.envelope.signatures:
+            device = devices.get(signature.key)
+            if isinstance(device, Device):
+                public_key(device.spki).verifies(signature.der, signed)
 
     def replay(self, entries: Sequence[bytes]) -> None:
         """One transaction of a longer copy of this very ledger, byte for byte: its events and `received`.

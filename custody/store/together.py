@@ -1,0 +1,81 @@
+"""Group commit: whoever comes while one group runs is in the next, and one of those who wait runs it.
+
+There is no thread of its own, so nothing has to be started, ended or carried over a fork.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+J = TypeVar("J")
+
+
+class _Seat(Generic[J]):
+    __slots__ = ("called", "done", "job")
+
+    def __init__(self, job: J) -> None:
+        self.job = job
+        self.done = False
+        self.called = threading.Lock()
+        self.called.acquire()
+
+
+class Together(Generic[J]):
+    """Runs jobs of many threads in groups of at most `most`.
+
+    `run` takes a group's jobs, in the order in which they came, and leaves in each what became of it. It must
+    not raise: the threads behind the other jobs would not learn of it.
+    """
+
+    def __init__(self, run: Callable[[list[J]], None], most: int) -> None:
+        self._run = run
+        self._most = most
+        self._mutex = threading.Lock()
+        self._queue: deque[_Seat[J]] = deque()
+        self._led = False
+
+    def __call__(self, job: J) -> None:
+        """Returns when the job was run."""
+        seat = _Seat(job)
+        with self._mutex:
+            self._queue.append(seat)
+            leads, self._led = not self._led, True
+        if not leads:
+            self._await(seat)
+        if not seat.done:
+            self._lead()
+
+    def _lead(self) -> None:
+        """Runs the group at the head of the queue, which the calling thread is in, and calls who is next."""
+        with self._mutex:
+            group = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
+        try:
+            self._run([seat.job for seat in group])
+        finally:
+            for seat in group:
+                seat.done = True
+                seat.called.release()
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._mutex:
+            self._led = bool(self._queue)
+            if self._queue:
+                self._queue[0].called.release()
+
+    def _await(self, seat: _Seat[J]) -> None:
+        """Until it is done, or its turn to lead. A thread that is interrupted leaves, and leads nobody."""
+        try:
+            seat.called.acquire()
+        except BaseException:
+            with self._mutex:
+                waits = seat in self._queue
+                called = waits and not seat.called.locked()
+                if waits:
+                    self._queue.remove(seat)
+            if called:
+                self._pass_on()
+            raise

@@ -1,0 +1,106 @@
+"""Group commit's turn-taking: each job runs once, in a group with those that came while another ran."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from custody.store.together import Together
+
+
+@dataclass
+class Counter:
+    """Runs groups, the first of which waits until it is let go."""
+
+    most: int
+    groups: list[list[int]] = field(default_factory=list)
+    first: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.together = Together(self.run, self.most)
+
+    def run(self, jobs: list[int]) -> None:
+        self.groups.append(jobs)
+        self.first.set()
+        assert self.go.wait(30)
+
+    def arrive(self, jobs: range) -> list[threading.Thread]:
+        """A thread a job. The first runs alone, and the others have queued behind it when this returns."""
+        threads = [threading.Thread(target=self.together, args=(job,)) for job in jobs]
+        threads[0].start()
+        assert self.first.wait(30)
+        for thread in threads[1:]:
+            thread.start()
+        while len(self.together._queue) < len(threads) - 1:
+            threading.Event().wait(0.001)
+        return threads
+
+
+def test_who_comes_while_one_group_runs_is_in_the_next() -> None:
+    counter = Counter(most=100)
+    threads = counter.arrive(range(33))
+    counter.go.set()
+    for thread in threads:
+        thread.join(30)
+    assert counter.groups[0] == [0]
+    assert sorted(counter.groups[1]) == list(range(1, 33))
+    assert len(counter.groups) == 2
+
+
+def test_a_group_has_its_limit_and_nobody_is_left_behind() -> None:
+    counter = Counter(most=5)
+    threads = counter.arrive(range(24))
+    counter.go.set()
+    for thread in threads:
+        thread.join(30)
+    assert [len(group) for group in counter.groups] == [1, 5, 5, 5, 5, 3]
+    assert sorted(job for group in counter.groups for job in group) == list(range(24))
+
+
+def test_alone_it_runs_at_once() -> None:
+    counter = Counter(most=5)
+    counter.go.set()
+    counter.together(7)
+    counter.together(8)
+    assert counter.groups == [[7], [8]]
+
+
+def test_a_group_that_is_stopped_lets_the_next_one_run() -> None:
+    ran: list[int] = []
+
+    def run(jobs: list[int]) -> None:
+        ran.extend(jobs)
+        if 1 in jobs:
+            raise KeyboardInterrupt
+
+    together = Together(run, 5)
+    with pytest.raises(KeyboardInterrupt):
+        together(1)
+    together(2)
+    assert ran == [1, 2]
+
+
+def test_who_is_interrupted_while_they_wait_keeps_nobody_waiting() -> None:
+    """As by Ctrl-C, which comes to the main thread."""
+    counter = Counter(most=5)
+    threads = counter.arrive(range(1))
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        while not counter.together._queue:
+            threading.Event().wait(0.001)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threads.append(threading.Thread(target=interrupt))
+    threads[-1].start()
+    with pytest.raises(KeyboardInterrupt):
+        counter.together(1)
+    counter.go.set()
+    for thread in threads:
+        thread.join(30)
+    counter.together(2)
+    assert counter.groups == [[0], [2]]
