@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 from custody import facts
 from custody.facts import Fact, Received, Signed, Statement
 from custody.ledger.envelope import Envelope
-from custody.ledger.note import Checkpoint, policy_text
+from custody.ledger.note import Checkpoint
 from custody.rules import media as media_rules
 from custody.rules.alarms import Alarm, Notice, at_once
 from custody.rules.cases import Packing
@@ -50,7 +50,7 @@ _entry, _checkpoint, _mention, _hand_off, _notice = (
 def manifest_pdf(book: Book, consignment: str) -> bytes:
     """The manifest of a consignment as a PDF; NotFound where there is none of that number."""
     with book.read() as connection:
-        return sheet.manifest(_sheet(_Look(connection), consignment))
+        return sheet.manifest(_sheet(_Look(book, connection), consignment))
 
 
 def incident_pdf(book: Book, incident: str, names: Names = lambda _: None) -> bytes:
@@ -59,7 +59,7 @@ def incident_pdf(book: Book, incident: str, names: Names = lambda _: None) -> by
     `names` gives a person's name for their number, or None; without it nobody is named.
     """
     with book.read() as connection:
-        return case.incident(_report(_Look(connection), incident, names))
+        return case.incident(_report(_Look(book, connection), incident, names))
 
 
 def timeline(book: Book, consignment: str) -> tuple[Line, ...]:
@@ -69,7 +69,7 @@ def timeline(book: Book, consignment: str) -> tuple[Line, ...]:
     what was found, described or printed anew of its media meanwhile. No line holds free text or a name.
     """
     with book.read() as connection:
-        look = _Look(connection)
+        look = _Look(book, connection)
         trip = look.world.get(Consignment, consignment)
         return tuple(_line(look, trip, event) for event in look.events(trip))
 
@@ -80,7 +80,8 @@ def timeline(book: Book, consignment: str) -> tuple[Line, ...]:
 class _Look:
     """One moment of the book: its nouns, its events, its erasable texts."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, book: Book, connection: sa.Connection) -> None:
+        self.policy = book.policy
         self.connection = connection
         self.world: World = BookWorld(connection)
         self.note = newest_note(connection)
@@ -673,11 +674,10 @@ def _roles(world: World, name: str) -> str:
 
 def _proof(look: _Look) -> case.Proof:
     genesis = look.event(look.world.log.genesis).fact
-    policy = policy_text(genesis.log_key)
     return case.Proof(
         origin=look.world.log.id,
         genesis=look.world.log.genesis,
-        policy=hashlib.sha256(policy.encode("ascii")).hexdigest(),
+        policy=hashlib.sha256(look.policy.encode()).hexdigest(),
         log_key=genesis.log_key,
         size=look.checkpoint.size,
         checkpoint=look.note,
