@@ -6,12 +6,9 @@ looking at the certificate unless it is given a context. Here it is given one, a
 
 from __future__ import annotations
 
-import contextlib
 import smtplib
-import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email import policy
@@ -19,6 +16,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Final
 
+from custody.channels.patience import cut_after
 from custody.errors import Undelivered
 from custody.rules.notices import Message
 
@@ -60,7 +58,7 @@ class Email:
         try:
             if self._line is None:
                 self._line = self._connect()
-            with _cut_after(self._line, self._relay.timeout):
+            with cut_after(self._relay.timeout, self._line.sock):
                 return self._hand_over(self._line, message.to, mail)
         except smtplib.SMTPResponseException as problem:
             self.close()
@@ -140,21 +138,3 @@ class Email:
     def _undelivered(code: int, words: bytes | str) -> Undelivered:
         said = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
         return Undelivered(f"{code} {said}", permanent=code in PERMANENT)
-
-
-@contextlib.contextmanager
-def _cut_after(line: smtplib.SMTP, seconds: float) -> Iterator[None]:
-    """Cuts the line if the block takes longer: a relay that drips a byte now and then resets each timeout."""
-    wire = line.sock
-    timer = threading.Timer(seconds, _cut, [wire])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _cut(wire: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it is closed already
-        socket.socket.shutdown(wire, socket.SHUT_RDWR)

@@ -6,14 +6,11 @@ none of it may keep the one who publishes, nor send the request where the operat
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import socket
-import threading
 import urllib.parse
-from collections.abc import Iterator
 from typing import Final
 
+from custody.channels.patience import cut_after
 from custody.errors import Undelivered
 
 ANSWER_MOST: Final = 1 << 16
@@ -26,19 +23,18 @@ def submit(url: str, body: bytes, timeout: float = 10.0) -> tuple[int, bytes]:
     seconds, for the connection and again for the exchange as a whole. Redirects are not followed.
     """
     line, path = _line(url, timeout)
-    over = threading.Event()
     try:
         line.connect()
-        with _cut_after(timeout, line.sock, over):
+        with cut_after(timeout, line.sock) as cut:
             line.request("POST", path, body, {"Content-Type": "text/plain; charset=utf-8"})
             with line.getresponse() as response:
                 answer = response.read(ANSWER_MOST + 1)
                 if response.length and len(answer) <= ANSWER_MOST:
                     raise http.client.IncompleteRead(answer, response.length)
-        if over.is_set():  # what was cut off can look whole
-            raise TimeoutError
+            if cut.is_set():
+                raise TimeoutError("it took too long")
     except (OSError, http.client.HTTPException) as problem:
-        reason = "it took too long" if over.is_set() else str(problem) or type(problem).__name__
+        reason = str(problem) or type(problem).__name__
         raise Undelivered(f"no answer from the witness at {url}: {reason}", silent=True) from problem
     finally:
         line.close()
@@ -61,21 +57,3 @@ def _line(url: str, timeout: float) -> tuple[http.client.HTTPConnection, str]:
     except (ValueError, http.client.InvalidURL):
         pass
     raise Undelivered(f"{url} is no http or https address of a witness", permanent=True)
-
-
-@contextlib.contextmanager
-def _cut_after(seconds: float, connected: socket.socket, over: threading.Event) -> Iterator[None]:
-    """A byte now and then would put off a socket's own timeout for ever (Slowloris, from the other side)."""
-
-    def cut() -> None:
-        over.set()
-        with contextlib.suppress(OSError):  # it is closed already
-            socket.socket.shutdown(connected, socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
