@@ -11,7 +11,6 @@ import gzip
 from flask import Blueprint, Response, request
 
 from custody.errors import NotFound, Unreadable
-from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import Tile
 from custody.store.tree import Tree
 from custody.store.witnesses import published
@@ -53,8 +52,7 @@ def _answer(path: str) -> Response:
     except Unreadable:
         raise NotFound("The log has no such tile.") from None
     with book().read() as connection:
-        size = Checkpoint.of(book().checkpoint()).size
-        data = Tree(connection, size, book().tiles).tile(tile)
+        data = Tree(connection, kept=book().tiles).tile(tile)
     answer = Response(data, content_type="application/octet-stream")
     answer.headers["Cache-Control"] = FOR_EVER
     return answer

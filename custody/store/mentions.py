@@ -1,4 +1,4 @@
-"""What a fact speaks of: the subjects under which it is found again on a history page."""
+"""What a fact speaks of: the subjects under which it is found again, and the texts that it commits to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from custody.facts import Fact, Item
 
 _MEMBERS: Final = ("consignment", "case", "seal", "item", "alarm", "incident", "person", "hand_off")
 _MANY: Final = ("media", "items", "extra")
+_TEXTS: Final = ("answer", "contact", "reason", "report", "title")
 
 
 def mentions(fact: Fact) -> set[str]:
@@ -21,3 +22,8 @@ def mentions(fact: Fact) -> set[str]:
         elif field.name in _MANY:
             subjects.update(item.id if isinstance(item, Item) else item for item in value)
     return subjects
+
+
+def commitments(fact: Fact) -> set[str]:
+    """The commitments in this fact to texts that are kept outside the ledger."""
+    return {text for name in _TEXTS if (text := getattr(fact, name, None)) is not None}

@@ -14,8 +14,10 @@ from custody.ledger.envelope import Envelope
 from custody.ledger.keys import SigningKey
 
 dsse = pytest.importorskip("securesystemslib.dsse", reason="install the Python package securesystemslib")
-signer = pytest.importorskip("securesystemslib.signer")
-Refused = pytest.importorskip("securesystemslib.exceptions").VerificationError
+signer = pytest.importorskip("securesystemslib.signer", reason="install securesystemslib whole")
+Refused = pytest.importorskip(
+    "securesystemslib.exceptions", reason="install securesystemslib whole"
+).VerificationError
 
 
 def theirs(key: SigningKey, name: str | None = None) -> Any:

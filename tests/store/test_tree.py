@@ -11,7 +11,7 @@ from custody.errors import NotFound, Untrusted
 from custody.ledger.merkle import leaf_hash
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import Tile, hash_tiles, read_entry_bundle
-from custody.store.tree import Kept, Tree
+from custody.store.tree import KEPT_MOST, Kept, Tree
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +92,11 @@ def test_a_hole_in_the_tree_is_never_papered_over(
     world.book.engine.dispose()
 
 
-def test_what_is_kept_has_an_end(large: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("custody.store.tree.KEPT_MOST", 1)
-    kept: Kept = {}
+def test_what_is_kept_has_an_end(large: World) -> None:
+    kept: Kept = {(0, -number): [] for number in range(1, KEPT_MOST)}
     with large.book.read() as connection:
-        for index in (0, 300, 10, 290):
-            Tree(connection, kept=kept).inclusion(index)
-            assert len(kept) == 1
+        Tree(connection, kept=kept).inclusion(0)
+        assert len(kept) == KEPT_MOST
+        proof = Tree(connection, kept=kept).inclusion(300)
+        assert len(kept) == 1, "when it is full, it begins anew"
+        assert proof == Tree(connection).inclusion(300)

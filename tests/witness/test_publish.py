@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -72,6 +72,11 @@ def town(loose: World, tmp_path: Path) -> Iterator[Town]:
     found.trust("one")
     yield found
     found.world.book.engine.dispose()
+
+
+def answering(status: int, answer: bytes) -> Callable[[str, bytes], tuple[int, bytes]]:
+    """A witness that says the same whatever it is asked."""
+    return lambda _url, _body: (status, answer)
 
 
 def judge(town: Town) -> audit.Report:
@@ -191,7 +196,7 @@ def test_an_answer_that_is_none_is_told_and_nothing_is_kept(town: Town) -> None:
         (503, b"busy\n", "it answers 503: busy"),
         (409, b"frog\n", "A size is a decimal number"),
     ):
-        said = publish(town.world.book, lambda _url, _body, s=status, a=answer: (s, a))[0]  # type: ignore[misc]
+        said = publish(town.world.book, answering(status, answer))[0]
         assert said.size == 0
         assert why in said.why, said
     with town.world.book.read() as connection:
