@@ -766,8 +766,8 @@ def _how_to_verify(report: Report) -> Iterator[Flowable]:
     yield pdf.beside(
         [
             pdf.paragraph(
-                "The policy's hash is of the file as it is when a book is made, with no witness. If yours"
-                " names witnesses, its hash is another.",
+                "The policy's hash is of the server's own copy. If yours has another, ask why before you"
+                " go on.",
                 pdf.SMALL,
             ),
             pdf.paragraph(
