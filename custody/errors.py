@@ -8,7 +8,8 @@
     ├── Impossible           a fact that cannot follow the facts before it
     │   └── Backwards        time, or what a device has seen, would run backwards
     ├── Forged               a signature that does not hold, or of a key that is not enrolled
-    └── NoRoom               the disk is full: the act is refused, nothing of it was written
+    ├── NoRoom               the disk is full: the act is refused, nothing of it was written
+    └── Away                 the database does not answer now: try again, and look first
     Undelivered              a channel could not reach a person; `permanent` says whether to try again
     Untrusted                the book itself cannot be trusted or written any more: stop, and say so
 
@@ -51,6 +52,10 @@ class Forged(Refusal):
 
 class NoRoom(Refusal):
     """The disk is full. The act is refused and nothing of it was written; the book stays whole."""
+
+
+class Away(Refusal):
+    """The database does not answer now. What was asked for may be recorded or not; the book stays whole."""
 
 
 class Undelivered(Exception):  # noqa: N818 - an outcome of sending, handled by the one who sends

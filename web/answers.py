@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from custody.errors import (
+    Away,
     Conflict,
     Forbidden,
     Forged,
@@ -39,6 +40,7 @@ STATUS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Conflict, 409),
     (Impossible, 409),
     (NoRoom, 507),
+    (Away, 503),
 )
 PLAIN: Final = {
     400: "The page was sent too long after it was opened, or not by it. Load it again, and repeat the step.",

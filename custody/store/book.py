@@ -15,23 +15,16 @@ A crash before the commit leaves nothing of the page; a crash after it leaves al
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import functools
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import SQLModel
 
-from custody.errors import Conflict, Forged, NoRoom, Refusal, Unreadable, Untrusted
+from custody.errors import Conflict, Refusal, Unreadable, Untrusted
 from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subject
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey, public_key
@@ -44,6 +37,7 @@ from custody.rules.history import check_signatures, evolve
 from custody.rules.people import Device, Person
 from custody.rules.world import DEMO_ORIGIN, Event, Log, World
 from custody.store import tables
+from custody.store.database import Database, upsert
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
@@ -277,8 +271,7 @@ class Page:
         changed = {kind: list(nouns.values()) for kind, nouns in self.world.changed.items() if nouns}
         for kind, nouns in changed.items():
             shelf = SHELVES[kind]
-            upsert = _upsert(self.connection.dialect.name, shelf.table)
-            self.connection.execute(upsert, [shelf.row(n) for n in nouns])
+            self.connection.execute(upsert(self.connection, shelf.table), [shelf.row(n) for n in nouns])
         self._write_outbox([n for n in changed.get(Notice, []) if isinstance(n, Notice)])
 
     def _write_outbox(self, notices: list[Notice]) -> None:
@@ -316,14 +309,6 @@ class Page:
         return 0 if person.senior else 1
 
 
-@functools.cache
-def _upsert(dialect: str, table: sa.Table) -> Any:
-    insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
-    statement = insert(table)
-    changed = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
-    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
-
-
 # --------------------------------------------------------------------------------------------- the book
 
 
@@ -337,10 +322,9 @@ class Book:
     time.
     """
 
-    def __init__(
-        self, engine: sa.Engine, lock: Path, policy: str, *, keys: Keys, clock: Clock, random: Random
-    ) -> None:
-        self.engine = engine
+    def __init__(self, database: Database, policy: str, *, keys: Keys, clock: Clock, random: Random) -> None:
+        self.database = database
+        self.engine = database.engine
         self.origin = keys.log.verifier.name
         self.policy = policy
         self.trust = Policy.read(policy.encode())
@@ -348,7 +332,6 @@ class Book:
         self.clock = clock
         self.random = random
         self.pace = 1.0
-        self._lock = lock
         self._turn = threading.Lock()
         self._together = Together(self._take_in, GROUP_MOST)
         self.tiles: KeptTiles = {}
@@ -428,7 +411,7 @@ class Book:
 
     @contextlib.contextmanager
     def _transaction(self, at: datetime | None) -> Iterator[Page]:
-        with self._turn, self._locked(), self._connect() as connection:
+        with self._turn, self.database.writing() as connection:
             try:
                 connection.begin()
                 tail, kept = self._kept = self._tail(connection)
@@ -436,10 +419,9 @@ class Book:
                 yield page
                 # A crash before this line: nothing happened. After it: all of it did, and is signed.
                 connection.commit()
-            except sa.exc.DatabaseError as problem:
-                connection.invalidate()  # a commit that failed may have left its lock: it goes with the line
+            except sa.exc.DatabaseError:
                 self._kept = None
-                raise _translated(problem) from problem
+                raise
             except BaseException:
                 connection.rollback()
                 raise
@@ -449,7 +431,7 @@ class Book:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection for looking, at one moment of the book."""
-        with self.engine.connect() as connection:
+        with self.database.reading() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -463,13 +445,8 @@ class Book:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction on what is neither ledger nor its fold: the outbox's leases, drafts, pulses."""
-        with self._turn, self._locked(), self._connect() as connection:
-            try:
-                with connection.begin():
-                    yield connection
-            except sa.exc.DatabaseError as problem:
-                connection.invalidate()
-                raise _translated(problem) from problem
+        with self._turn, self.database.writing() as connection, connection.begin():
+            yield connection
 
     def now(self) -> datetime:
         """The time that the next page would have: the clock's, and never before the last entry's."""
@@ -488,20 +465,6 @@ class Book:
         if self._kept is not None and size is not None and self._kept[0].size == size + 1:
             return self._kept
         return Tree(connection).frontier(), Kept()
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Around SQLite's own lock, whose waiting is unfair: writers would starve for seconds."""
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _connect(self) -> sa.Connection:
-        """A connection whose transactions take the write lock at once, so that the tail cannot move."""
-        return self.engine.connect().execution_options(writes=True)
 
     def signed(self, note: bytes) -> bool:
         """Whether this log has signed this note; Unreadable where it is none."""
@@ -528,15 +491,3 @@ def newest_note(connection: sa.Connection) -> str:
     if note is None:
         raise Untrusted("This book has no checkpoint: it was not made by `custody init`.")
     return str(note)
-
-
-def _translated(problem: sa.exc.DatabaseError) -> Exception:
-    words = str(problem.orig)
-    full = "disk is full" in words or "No space left" in words or errno.errorcode[errno.ENOSPC] in words
-    if full:
-        return NoRoom("The disk is full. Nothing of this was recorded; make room and do it again.")
-    if isinstance(problem, sa.exc.IntegrityError) and "append-only" in words:
-        return Forged("The ledger only grows: this would have changed what stands in it.")
-    if isinstance(problem, sa.exc.IntegrityError):
-        return Conflict("Something of this name or number is there already.")
-    return Untrusted(f"The book could not be written ({words}). Stop, check the disk, then `custody doctor`.")

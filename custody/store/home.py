@@ -1,7 +1,8 @@
 """Where a book lives: a folder with the database, the keys and what is given away on paper.
 
     book.db            the ledger and its fold (SQLite; with its -wal and -shm files while it is open)
-    book.lock          taken by whoever writes
+    book.lock          taken by whoever writes to it
+    database           the address of the tables where book.db has them not (`custody.store.database`)
     keys/log.pem       signs checkpoints            (Ed25519, for the owner's eyes only)
     keys/server.pem    signs the server's facts     (ECDSA P-256, likewise)
     policy             the auditor's trust file, C2SP tlog-policy
@@ -13,10 +14,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -28,11 +27,21 @@ from custody.errors import Conflict, NotFound, Unreadable, Untrusted
 from custody.facts import Genesis, Relaxation
 from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey, Policy, policy_text
+from custody.store import roles
 from custody.store.book import Book, Clock, Keys, Random
-from custody.store.triggers import TRIGGERS
+from custody.store.database import Database, PostgreSQL, SQLite, at
+from custody.store.triggers import TRIGGERS, present
 
-BUSY: Final = 30_000
-"""Milliseconds that a writer waits for another process which has SQLite's own lock."""
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A PostgreSQL database for a book's tables.
+
+    `address` is what servers use; `owner` signs in a role that may take on the database owner's rights.
+    """
+
+    address: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +57,28 @@ class Founding:
     relaxed: tuple[Relaxation, ...] = ()
 
 
-def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tuple[Book, str]:
+def create(
+    folder: Path, founding: Founding, clock: Clock, random: Random, place: Place | None = None
+) -> tuple[Book, str]:
     """A new book in a folder that is empty or not there yet, and the hash of its genesis.
 
-    Conflict where there is one already. The founder's private key is *not* kept here.
+    Its tables are in the folder, too, or in the place given. Conflict where there is a book already;
+    Untrusted where the database or its roles do not suit one. The founder's private key is *not* kept here.
     """
     check_empty(folder)
+    database: Database = SQLite(folder) if place is None else _prepared(place)
     (folder / "keys").mkdir(parents=True, mode=0o700)
     _secret(folder / "keys" / "log.pem", founding.log_key.pem())
     _secret(folder / "keys" / "server.pem", founding.server_key.pem())
-    engine = _engine(folder / "book.db")
-    _migrate(engine)
+    if place is None:
+        _migrate(database)
+    else:
+        (folder / "database").write_text(f"{place.address}\n", "utf-8")
     keys = Keys(founding.log_key, founding.server_key)
     vkey = str(founding.log_key.verifier)
     policy = policy_text(vkey)
     (folder / "policy").write_text(policy, "ascii")
-    book = Book(engine, folder / "book.lock", policy, keys=keys, clock=clock, random=random)
+    book = Book(database, policy, keys=keys, clock=clock, random=random)
     with book.page("console") as page:
         contact = page.private(founding.contact)
         page.found(
@@ -83,6 +98,22 @@ def create(folder: Path, founding: Founding, clock: Clock, random: Random) -> tu
     return book, genesis
 
 
+def _prepared(place: Place) -> PostgreSQL:
+    """The tables are made and the servers' role has its rights; nothing of a book is there yet.
+
+    What was prepared and not used, since something failed after it, can be prepared again.
+    """
+    database = PostgreSQL(place.address)
+    with database.reading() as connection:
+        full = database.there() and connection.scalar(sa.text("SELECT count(*) FROM entry"))
+    if full:
+        raise Conflict("There is a book in this database already. A new one needs a database of its own.")
+    _migrate(PostgreSQL(place.owner, owner=True), database)
+    with database.reading() as connection:
+        check_tables(connection)
+    return database
+
+
 def check_empty(folder: Path) -> None:
     """Conflict where something is in the folder already."""
     if folder.exists() and any(folder.iterdir()):
@@ -95,21 +126,19 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
     NotFound where there is none; Untrusted where it is not what its newest checkpoint signs, where a
     trigger is missing, or where its tables are of another version.
     """
-    if not (folder / "book.db").is_file():
-        raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
+    database = database_of(folder)
     for name in ("policy", "keys/log.pem", "keys/server.pem"):
         if not (folder / name).is_file():
-            raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it beside book.db.")
+            raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it.")
     policy = (folder / "policy").read_bytes()
     origin = _origin(folder / "policy", policy)
     keys = Keys(
         LogKey.from_pem(origin, (folder / "keys" / "log.pem").read_bytes()),
         SigningKey.from_pem((folder / "keys" / "server.pem").read_bytes()),
     )
-    engine = _engine(folder / "book.db")
-    with engine.connect() as connection:
+    with database.reading() as connection:
         check_tables(connection)
-    book = Book(engine, folder / "book.lock", policy.decode(), keys=keys, clock=clock, random=random)
+    book = Book(database, policy.decode(), keys=keys, clock=clock, random=random)
     book.verify_edge()
     with book.world() as world:
         if world.log.server_key != keys.server.public.id:
@@ -117,18 +146,28 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
     return book
 
 
-def upgrade(folder: Path) -> tuple[str, str]:
+def database_of(folder: Path) -> Database:
+    """Where the tables of the book in this folder are; NotFound where there is none."""
+    named = folder / "database"
+    database = at(named.read_text("utf-8").strip(), folder) if named.is_file() else SQLite(folder)
+    if not database.there():
+        raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
+    return database
+
+
+def upgrade(folder: Path, owner: str | None = None) -> tuple[str, str]:
     """Brings the tables to this program's version: which they were of, and which they are of now.
 
+    In PostgreSQL `owner` is an address with the owner's rights; the servers' role gets its own anew.
     The ledger's own tables are never rebuilt by this: a rebuild would drop their triggers.
     """
-    if not (folder / "book.db").is_file():
-        raise NotFound(f"There is no book in {folder}.")
-    engine = _engine(folder / "book.db")
-    with engine.connect() as connection:
+    database = database_of(folder)
+    if isinstance(database, PostgreSQL) and owner is None:
+        raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
+    with database.reading() as connection:
         before = MigrationContext.configure(connection).get_current_revision()
-    _migrate(engine)
-    engine.dispose()
+    _migrate(PostgreSQL(owner, owner=True) if owner else database, database)
+    database.engine.dispose()
     return str(before), str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
 
@@ -145,36 +184,19 @@ def _secret(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def _engine(path: Path) -> sa.Engine:
-    """SQLite as an embedded ledger wants it: every commit on the disk before it is answered."""
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY / 1000}, max_overflow=-1)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"busy_timeout={BUSY}",
-            "foreign_keys=ON",
-            "recursive_triggers=ON",  # the delete within INSERT OR REPLACE must meet its trigger, too
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _migrate(engine: sa.Engine) -> None:
-    with engine.connect().execution_options(writes=True) as connection:
+def _migrate(database: Database, servers: Database | None = None) -> None:
+    """Makes the tables; in PostgreSQL, where `servers` is what they use, with the rights of their role."""
+    with database.writing() as connection:
+        if isinstance(database, PostgreSQL):
+            roles.check_owner(connection)
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if isinstance(servers, PostgreSQL):
+            roles.grant(connection, servers.role())
         connection.commit()
+    if servers is not database:
+        database.engine.dispose()
 
 
 def alembic_config() -> Config:
@@ -185,7 +207,7 @@ def alembic_config() -> Config:
 
 
 def check_tables(connection: sa.Connection) -> None:
-    """Untrusted where the tables are of another version or a trigger is missing or changed."""
+    """Untrusted where the tables are of another version, a trigger is not ours, or a role may do too much."""
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     current = MigrationContext.configure(connection).get_current_revision()
     if current != head:
@@ -193,17 +215,12 @@ def check_tables(connection: sa.Connection) -> None:
             f"The book's tables are of version {current}, this program's of {head}. A backup first, and then:"
             " custody db upgrade. If the book's is the newer one, install the newer program."
         )
-    there = _triggers(connection)
-    for name in TRIGGERS.keys() | there.keys():
-        if there.get(name) != TRIGGERS.get(name):
+    wanted, there = TRIGGERS[connection.dialect.name], present(connection)
+    for name in wanted.keys() | there.keys():
+        if there.get(name) != wanted.get(name):
             raise Untrusted(
                 f"The trigger {name} is missing from the book, or is not ours: somebody has opened the ledger"
                 " to changes. Compare it with pinned checkpoints (`custody audit --pin`) before you trust it."
             )
-
-
-def _triggers(connection: sa.Connection) -> dict[str, str]:
-    rows: Iterable[Any] = connection.execute(
-        sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-    )
-    return {row.name: row.sql for row in rows}
+    if connection.dialect.name == "postgresql":
+        roles.check(connection)

@@ -339,5 +339,5 @@ def upgrade() -> None:
     )
     op.create_index("ix_wrong_password_account", "wrong_password", ["account"], unique=False)
     op.create_index("ix_wrong_password_at", "wrong_password", ["at"], unique=False)
-    for trigger in TRIGGERS.values():
+    for trigger in TRIGGERS[op.get_context().dialect.name].values():
         op.execute(trigger)

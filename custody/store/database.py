@@ -1,0 +1,308 @@
+"""What differs between the two databases in which a book can stand: SQLite in its folder, and PostgreSQL.
+
+    database = at("postgresql://custody@db1/custody", folder)
+    with database.writing() as connection: ...  # the only writer there is, whatever the process or machine
+    with database.reading() as connection: ...  # one moment of the book
+
+An *address* says which one: `sqlite:book.db`, a file in the book's folder, or a `postgresql://` URL as libpq
+reads it. It never holds a password: that is libpq's business (a file that only the server's account reads).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from typing_extensions import override
+
+from custody.errors import Away, Conflict, Forged, NoRoom, Unreadable, Untrusted
+
+BUSY: Final = timedelta(seconds=30)
+"""So long a writer waits for another process that writes."""
+DRIVER: Final = "postgresql+psycopg://"
+_LOCK: Final = int.from_bytes(b"custody", "big")
+"""What writers take. A database holds one book, and its advisory locks are its own."""
+_GONE: Final = ("08", "57P", "53", "25006", "55P03", "57014")
+"""SQLSTATEs, or how they begin: no line, shut down, too many, a standby, somebody else's turn, cancelled."""
+_NOT_NOW: Final = (
+    "The database cannot be written or read just now ({why}). Whether this was recorded is not known: look"
+    " before you do it again. What both have signed enters once, however often it is sent."
+)
+
+
+class Database(ABC):
+    """Where a book's tables stand. Threads may share one; who forks disposes of `engine` before."""
+
+    address: str
+    engine: sa.Engine
+
+    @abstractmethod
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A connection whose transactions have the write lock from their beginning, so that no tail moves.
+
+        What the database says no to is raised as ours: NoRoom, Conflict, Forged, Away or Untrusted.
+        """
+
+    @abstractmethod
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A connection that sees one moment of the book, from its first question on."""
+
+    @abstractmethod
+    def there(self) -> bool:
+        """Whether a book has been begun here."""
+
+    @abstractmethod
+    def waiting(self, connection: sa.Connection) -> timedelta:
+        """For how long commits have waited for a standby that does not answer; zero where none waits."""
+
+
+def at(address: str, folder: Path) -> Database:
+    """The database of this address; `folder` is the book's. Unreadable where it is no address."""
+    kind, _, name = address.partition(":")
+    if kind == "sqlite" and name and Path(name).name == name:
+        return SQLite(folder, name)
+    if kind in ("postgresql", "postgres"):
+        return PostgreSQL(address)
+    raise Unreadable(
+        f"{address} is no database: give sqlite:NAME.db, a file in the book's folder, or postgresql://..."
+    )
+
+
+class SQLite(Database):
+    """A file in the book's folder, and beside it the lock of whoever writes."""
+
+    def __init__(self, folder: Path, name: str = "book.db") -> None:
+        self.address = f"sqlite:{name}"
+        self._file = folder / name
+        self._lock = folder / "book.lock"
+        self.engine = sa.create_engine(
+            f"sqlite:///{self._file}", connect_args={"timeout": BUSY.total_seconds()}, max_overflow=-1
+        )
+        sa.event.listen(self.engine, "connect", self._prepare)
+        sa.event.listen(self.engine, "begin", self._begin)
+
+    @staticmethod
+    def _prepare(connection: Any, _: Any) -> None:
+        """As an embedded ledger wants it: every commit on the disk before it is answered."""
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={BUSY // timedelta(milliseconds=1)}",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",  # the delete within INSERT OR REPLACE must meet its trigger, too
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @staticmethod
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @override
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        with self._alone(), self.engine.connect().execution_options(writes=True) as connection:
+            try:
+                yield connection
+            except sa.exc.DatabaseError as problem:
+                connection.invalidate()  # a commit that failed may have left its lock: it goes with the line
+                raise _refused(problem) or _untrusted(problem) from problem
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Around SQLite's own lock, whose waiting is unfair: writers would starve for seconds."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @override
+    def reading(self) -> sa.Connection:
+        return self.engine.connect()
+
+    @override
+    def there(self) -> bool:
+        return self._file.is_file()
+
+    @override
+    def waiting(self, connection: sa.Connection) -> timedelta:
+        return timedelta()
+
+
+class PostgreSQL(Database):
+    """A database of its own on a PostgreSQL server, which several app servers may share.
+
+    `owner` asks for the rights of whoever owns the database, to make its tables; a server never has them.
+    """
+
+    def __init__(self, address: str, *, owner: bool = False) -> None:
+        self.address = address
+        self._owner = owner
+        _check_address(address)
+        self.engine = sa.create_engine(
+            DRIVER, pool_pre_ping=True, max_overflow=-1, use_native_hstore=False, client_encoding="utf8"
+        )
+        sa.event.listen(self.engine, "do_connect", self._connect)
+        sa.event.listen(self.engine, "connect", self._prepare)
+        sa.event.listen(self.engine, "begin", self._begin)
+
+    def _connect(self, _dialect: Any, _record: Any, arguments: list[Any], _more: Any) -> None:
+        """The address goes to libpq as it is: it knows of several hosts, options and password files."""
+        arguments[:] = [self.address]
+
+    def _prepare(self, connection: Any, record: Any) -> None:
+        connection.autocommit = True
+        settings = ["search_path = public", f"lock_timeout = {BUSY // timedelta(milliseconds=1)}"]
+        (commits,) = connection.execute("SHOW synchronous_commit").fetchone()
+        if commits != "remote_apply":  # more than we ask for; whatever is less, we do not have
+            settings.append("synchronous_commit = on")
+        for setting in settings:
+            connection.execute(f"SET {setting}")
+        if self._owner:
+            connection.execute(
+                "SELECT set_config('role', pg_get_userbyid(datdba), false)"
+                " FROM pg_database WHERE datname = current_database()"
+            )
+        connection.autocommit = False
+        connection.add_notice_handler(functools.partial(_heard, record.info))
+
+    @staticmethod
+    def _begin(connection: sa.Connection) -> None:
+        """The message makes every commit one that waits for the standby.
+
+        Else an act that finds all of it there already would be answered, though what it found may be on this
+        machine alone: committed when the standby was lost, and seen since a restart.
+        """
+        if connection.get_execution_options().get("writes", False):
+            connection.exec_driver_sql(
+                f"SELECT pg_advisory_xact_lock({_LOCK}), pg_logical_emit_message(true, 'custody', '')"
+            )
+
+    @override
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        with _translated(), self.engine.connect().execution_options(writes=True) as connection:
+            try:
+                connection.info.pop("warned", None)
+                yield connection
+            except sa.exc.DatabaseError:
+                connection.invalidate()
+                raise
+            if not connection.invalidated and (warned := connection.info.pop("warned", None)):
+                raise Away(_NOT_NOW.format(why=warned))
+
+    @override
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with _translated(), self.engine.connect().execution_options(**snapshot) as connection:
+            yield connection
+
+    @override
+    def there(self) -> bool:
+        with _translated(), self.engine.connect() as connection:
+            return sa.inspect(connection).has_table("entry")
+
+    def role(self) -> str:
+        """As whom the address signs in."""
+        with self.reading() as connection:
+            return str(connection.scalar(sa.text("SELECT session_user")))
+
+    @override
+    def waiting(self, connection: sa.Connection) -> timedelta:
+        longest = (
+            "SELECT max(clock_timestamp() - query_start) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event = 'SyncRep'"
+        )
+        found: timedelta | None = connection.scalar(sa.text(longest))
+        return found or timedelta()
+
+
+def upsert(connection: sa.Connection, table: sa.Table) -> Any:
+    """The statement that inserts rows, or puts them in the place of those with the same id."""
+    return _upsert(connection.dialect.name, table)
+
+
+@functools.cache
+def _upsert(dialect: str, table: sa.Table) -> Any:
+    insert = postgresql_insert if dialect == "postgresql" else sqlite_insert
+    statement = insert(table)
+    changed = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+
+
+def _check_address(address: str) -> None:
+    """Unreadable where libpq could not read it, or where a password stands in it."""
+    import psycopg  # noqa: PLC0415 - a book in SQLite needs no driver
+
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(address)
+    except psycopg.ProgrammingError:
+        raise Unreadable(
+            "The database's address cannot be read. It is a URL such as postgresql://custody@db1/custody"
+        ) from None
+    if parts.get("password") is not None:
+        raise Unreadable(
+            "The database's address holds a password. Leave it out, and put it into a file that only the"
+            " server's account can read: ~/.pgpass, or the one that PGPASSFILE names."
+        )
+
+
+def _heard(info: dict[Any, Any], notice: Any) -> None:
+    """A warning while something is committed: it was not waited for the standby, whatever was answered."""
+    if notice.severity_nonlocalized == "WARNING":
+        info["warned"] = notice.message_primary
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DatabaseError as problem:
+        state = getattr(problem.orig, "sqlstate", None)
+        if isinstance(problem, sa.exc.DataError):
+            raise Unreadable("The database cannot hold this text or number.") from problem
+        if refused := _refused(problem):
+            raise refused from problem
+        lost = isinstance(problem, sa.exc.OperationalError) and state is None
+        if lost or problem.connection_invalidated or str(state).startswith(_GONE):
+            raise Away(_NOT_NOW.format(why=_words(problem))) from problem
+        raise _untrusted(problem) from problem
+
+
+def _refused(problem: sa.exc.DatabaseError) -> Exception | None:
+    """What is the act's misfortune and leaves the book whole; None where it is more."""
+    words = str(problem.orig)
+    full = "disk is full" in words or "No space left" in words or errno.errorcode[errno.ENOSPC] in words
+    if full:
+        return NoRoom("The disk is full. Nothing of this was recorded; make room and do it again.")
+    if isinstance(problem, sa.exc.IntegrityError) and "append-only" in words:
+        return Forged("The ledger only grows: this would have changed what stands in it.")
+    if isinstance(problem, sa.exc.IntegrityError):
+        return Conflict("Something of this name or number is there already.")
+    return None
+
+
+def _untrusted(problem: sa.exc.DatabaseError) -> Untrusted:
+    return Untrusted(
+        f"The book could not be written ({_words(problem)}). Stop, check the disk, then `custody doctor`."
+    )
+
+
+def _words(problem: sa.exc.DatabaseError) -> str:
+    """The database's first line: the ones after it are hints, and where in a statement it was."""
+    return (str(problem.orig).strip() or type(problem.orig).__name__).splitlines()[0]
