@@ -5,16 +5,47 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgresql import Server, programs
 from world import World
 
 settings.register_profile("patient", deadline=None)  # no test depends on how fast this machine is just now
 settings.load_profile("patient")
 
 
+ON_BOTH = ("store", "witness")
+"""Folders whose tests that use a book run on both databases."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test in those folders that asks for a company meets it in SQLite and in PostgreSQL."""
+    folder = metafunc.definition.path.parent.name
+    if "database" in metafunc.fixturenames and folder in ON_BOTH:
+        one = metafunc.definition.get_closest_marker("only")
+        named = one.args if one else ("sqlite", "postgresql")
+        metafunc.parametrize("database", named, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL of this test process's own."""
+    programs()
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> Server | None:
+    """Where books are made: in PostgreSQL, or (None) in SQLite in their folders."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return None
+    server: Server = request.getfixturevalue("postgresql")
+    return server
+
+
+@pytest.fixture(scope="session")
+def template(database: Server | None, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A company set up once. Copy it; never write to it."""
-    return World(tmp_path_factory.mktemp("template"))
+    return World(tmp_path_factory.mktemp("template"), server=database)
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from postgresql import Server
 
 from custody import audit, orders
 from custody.acts import alarms, consignments, media, people, signing
@@ -36,7 +38,9 @@ from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
 from custody.rules.world import N
 from custody.store import export, home
+from custody.store.database import DRIVER
 from custody.store.nouns import SHELVES
+from custody.store.triggers import TRIGGERS
 from labels import identity
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -63,12 +67,22 @@ def new_key() -> SigningKey:
 
 
 class World:
-    """See the module's story. `book` is the book, `at` the clock's moment, `keys` each person's key."""
+    """See the module's story. `book` is the book, `at` the clock's moment, `keys` each person's key.
+
+    With a `server` the book is in PostgreSQL, in the database `place`.
+    """
 
     def __init__(
-        self, folder: Path, *, relaxed: tuple[Relaxation, ...] = (), origin: str = "test.example/log"
+        self,
+        folder: Path,
+        *,
+        relaxed: tuple[Relaxation, ...] = (),
+        origin: str = "test.example/log",
+        server: Server | None = None,
     ) -> None:
         self.at = START
+        self.server = server
+        self.place = server.place() if server else None
         self.folder = folder / "book"
         self.keys = {"ada": new_key()}
         self.ids = {"ada": "P-1"}
@@ -76,7 +90,9 @@ class World:
         founding = home.Founding(
             origin, "HOME", "ada@home.test", self.log_key, new_key(), self.keys["ada"], relaxed
         )
-        self.book, self.genesis = home.create(self.folder, founding, self.clock, secrets.token_bytes)
+        self.book, self.genesis = home.create(
+            self.folder, founding, self.clock, secrets.token_bytes, self.place
+        )
         self._set_up()
 
     def clock(self) -> datetime:
@@ -94,6 +110,9 @@ class World:
         twin.__dict__ = {**self.__dict__, "keys": dict(self.keys), "ids": dict(self.ids)}
         twin.folder = folder / "book"
         shutil.copytree(self.folder, twin.folder)
+        if self.server and self.place:
+            twin.place = self.server.copy(self.place.address)
+            (twin.folder / "database").write_text(twin.place.address)
         twin.book = home.open_book(twin.folder, twin.clock, secrets.token_bytes)
         return twin
 
@@ -139,6 +158,35 @@ class World:
     def set_route(self, transit: int = 60) -> None:
         order = orders.SetRoute(route="N-S", origin_site="NORTH", destination="SOUTH", transit=transit)
         self.sign("dana", consignments.route(order))
+
+    @contextmanager
+    def owner(self) -> Iterator[sa.Connection]:
+        """Whoever owns the file or the server at work: no settings of ours, each statement counts at once."""
+        self.book.engine.dispose()
+        engine = sa.create_engine(
+            DRIVER if self.place else f"sqlite:///{self.folder / 'book.db'}", isolation_level="AUTOCOMMIT"
+        )
+        if self.place:
+            sa.event.listen(
+                engine, "do_connect", lambda _d, _r, args, _m: args.__setitem__(0, self.place.owner)
+            )
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
+
+    @contextmanager
+    def unguarded(self) -> Iterator[sa.Connection]:
+        """The same with the triggers dropped, which are put back as they were."""
+        with self.owner() as owner:
+            for name in TRIGGERS[owner.dialect.name]:
+                self.drop(owner, name)
+            yield owner
+            for sql in TRIGGERS[owner.dialect.name].values():
+                owner.execute(sa.text(sql))
+
+    def drop(self, owner: sa.Connection, trigger: str) -> None:
+        on = f" ON {trigger.partition('_')[0]}" if self.place else ""
+        owner.execute(sa.text(f"DROP TRIGGER {trigger}{on}"))
 
     # ---------------------------------------------------------------------------------------- the trade
 

@@ -377,8 +377,8 @@ def test_a_signed_decision_stands_with_its_reason_until_that_is_erased(loose: Wo
     shown = text(documents.incident_pdf(loose.book, "I-1"))
     for words in ("He does not answer.", "On the pier.", "Bankruptcies 破產", "search, by P-12 (head)"):
         assert words in shown, words
-    with loose.book.writing() as connection:
-        connection.execute(sa.delete(_private))
+    with loose.owner() as owner:
+        owner.execute(sa.delete(_private))
     shown = text(documents.incident_pdf(loose.book, "I-1"))
     for words in ("He does not answer.", "On the pier.", "Bankruptcies"):
         assert words not in shown, words
@@ -390,10 +390,8 @@ def test_a_text_that_was_changed_is_not_shown_as_the_ledgers(loose: World) -> No
     name = loose.dispatch(7)
     describe(loose, "CASES", loose.consignment(name).media, (5, 9), "Bankruptcies")
     pass_time(loose, 105)
-    with loose.book.writing() as connection:
-        connection.execute(
-            sa.update(_private).where(_private.c.text == "Bankruptcies").values(text="Lunch menus")
-        )
+    with loose.owner() as owner:
+        owner.execute(sa.update(_private).where(_private.c.text == "Bankruptcies").values(text="Lunch menus"))
     shown = text(documents.incident_pdf(loose.book, "I-1"))
     assert "Lunch menus" not in shown
     assert "it was changed, and is not the text that the ledger commits to" in shown
