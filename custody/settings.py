@@ -18,6 +18,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CUSTODY_", frozen=True, extra="ignore")
 
     book: Path = Field(Path("book"), description="the folder of the book")
+    standby: Literal["synchronous", "i-accept-that-a-failover-may-lose-hand-offs"] = Field(
+        "synchronous",
+        description="what a standby of PostgreSQL must be; or else `i-accept-that-a-failover-may-lose-hand-offs`",
+    )
     base_url: str = Field("http://127.0.0.1:8080", description="where people sign in; stands in every alert")
     label_host: str = Field(
         "", description="host on new labels, permanent and neutral; empty: no labels can be printed yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,15 +16,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from custody import orders
 from custody.acts import media, people, signing
+from custody.acts.pulses import SILENT_MOST
 from custody.cli import parts
+from custody.errors import Conflict
 from custody.facts import Relaxation
 from custody.ledger.envelope import pae
 from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey
 from custody.readers import inventory, mtx
 from custody.settings import Settings
-from custody.store import accounts, home
+from custody.store import accounts, home, queries
 from custody.store import export as exports
+from custody.store import move as moving
 from custody.store.book import Book
 
 SMALL: Final[tuple[Relaxation, ...]] = ("combined-roles", "outside-senior", "two-of-three-custodians")
@@ -54,10 +58,14 @@ SEATS: Final = (
 
 @click.command()
 @parts.book_option
+@click.option(
+    "--database", "address", metavar="URL", help="A PostgreSQL database, as the servers sign in to it."
+)
+@parts.owner_option
 @click.option("--origin", required=True, help="The log's name for ever, such as custody.example.org/log.")
 @click.option("--organisation", default="HOME", show_default=True, help="The home organisation's code.")
 @click.option("--name", prompt="Your name", help="The first administrator's name.")
-@click.option("--address", prompt="Your e-mail address", help="The first administrator's address.")
+@click.option("--address", "mail", prompt="Your e-mail address", help="The first administrator's address.")
 @click.option(
     "--small",
     is_flag=True,
@@ -67,10 +75,12 @@ SEATS: Final = (
 @click.option("--seat", "seats", multiple=True, metavar="'Name <address>'", help="With --small, five times.")
 def init(
     folder: Path,
+    address: str | None,
+    owner: str | None,
     origin: str,
     organisation: str,
     name: str,
-    address: str,
+    mail: str,
     small: bool,
     zone: str,
     seats: tuple[str, ...],
@@ -83,8 +93,13 @@ def init(
     settings = Settings()
     if origin.endswith(".invalid"):
         raise click.UsageError("A name that ends in .invalid is for demos: custody demo.")
+    if (address is None) != (owner is None):
+        raise click.UsageError(
+            "--database and --owner go together: as whom servers come, and who makes the tables."
+        )
+    place = home.Place(address, owner) if address is not None and owner is not None else None
     home.check_empty(folder)
-    form = {"origin": origin, "name": name, "address": address, "organisation": organisation}
+    form = {"origin": origin, "name": name, "address": mail, "organisation": organisation}
     order = orders.read(orders.Founder, form)
     if zone not in available_timezones():
         raise click.UsageError(f"{zone} is not a time zone, such as Asia/Hong_Kong.")
@@ -102,7 +117,7 @@ def init(
         founder_key=founder,
         relaxed=SMALL if small else (),
     )
-    book, genesis = home.create(folder, founding, parts.clock, secrets.token_bytes)
+    book, genesis = home.create(folder, founding, parts.clock, secrets.token_bytes, place)
     accounts.add(book, "P-1", order.name, order.address)
     click.echo(f"A new book stands in {folder}.\n")
     click.echo(f"Print this hash and give it to your auditor by another way than the bundle:\n  {genesis}\n")
@@ -172,13 +187,43 @@ def db() -> None:
 
 @db.command("upgrade")
 @parts.book_option
-def upgrade(folder: Path) -> None:
+@parts.owner_option
+def upgrade(folder: Path, owner: str | None) -> None:
     """Bring the tables up to this program's version. Stop the server, and make a backup, before you do."""
-    before, after = home.upgrade(folder)
+    before, after = home.upgrade(folder, owner)
     parts.open_book(folder)
     click.echo(
         f"The tables were of version {before}, and are of {after}." if before != after else "Nothing to do."
     )
+
+
+@db.command("move")
+@parts.book_option
+@parts.owner_option
+@click.argument("source")
+@click.argument("target")
+def move(folder: Path, owner: str | None, source: str, target: str) -> None:
+    """Move a book from the database SOURCE, where it is, to TARGET, which is empty.
+
+    Each is sqlite:NAME.db, a file in the book's folder, or postgresql://... as the servers sign in. Stop all
+    servers of the book before. The old database stays as it is: keep it away from them.
+    """
+    book = parts.open_book(folder)
+    if book.database.address != source:
+        raise click.UsageError(f"The book is not in {source}: it is in {book.database.address}.")
+    with book.read() as connection:
+        at = queries.pulse(connection, "monitor")
+    if at is not None and book.clock() - at < SILENT_MOST:
+        raise Conflict("A monitor was at work on this book just now. Stop all servers, and wait two minutes.")
+    database = home.prepare(target, folder, owner)
+    with click.progressbar(length=0, label="Entries", file=sys.stderr) as bar:
+
+        def tell(done: int, of: int) -> None:
+            bar.length = of
+            bar.update(done - bar.pos)
+
+        entries = moving.move(book, folder, database, tell)
+    click.echo(f"{entries:,} entries are in {target}, with the same root, and nothing differs.")
 
 
 @click.command("export")

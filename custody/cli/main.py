@@ -33,7 +33,11 @@ COMMANDS: Final = {
     "log": ("custody.cli.log", "log", "The log as files: its mirror, and who may read it."),
     "export": ("custody.cli.books", "export", "Write the ledger as a bundle, or as tiles."),
     "import": ("custody.cli.books", "import_", "Register tapes from an mtx listing and an inventory CSV."),
-    "db": ("custody.cli.books", "db", "Bring the tables of a book up to this program's version."),
+    "db": (
+        "custody.cli.books",
+        "db",
+        "The tables of a book: bring them up to this program's version, or move them.",
+    ),
     "witness": ("custody.cli.witness", "witness", "Cosign other logs, so that none is rewritten unseen."),
     "fsck": ("custody.cli.tools", "fsck", "Compare the book with itself: entries, tree, every table."),
     "doctor": ("custody.cli.tools", "doctor", "Look at everything that must work, and say what does not."),

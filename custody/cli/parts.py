@@ -17,6 +17,7 @@ from custody.rules.notices import Channel
 from custody.settings import Settings
 from custody.store import home, pin
 from custody.store.book import Book
+from custody.store.database import MAY_LOSE
 from labels import identity
 
 book_option = click.option(
@@ -29,6 +30,12 @@ book_option = click.option(
     help="The folder of the book.",
 )
 
+owner_option = click.option(
+    "--owner",
+    metavar="URL",
+    help="With PostgreSQL: the address of a role that may take on the rights of the database's owner.",
+)
+
 
 def clock() -> datetime:
     """The machine's time."""
@@ -37,8 +44,9 @@ def clock() -> datetime:
 
 def open_book(folder: Path, *, pinned: bool = True) -> Book:
     """The book in this folder, on the machine's clock; Untrusted where it is behind its pin."""
-    book = home.open_book(folder, clock, secrets.token_bytes)
-    path = Settings().pin
+    settings = Settings()
+    book = home.open_book(folder, clock, secrets.token_bytes, may_lose=settings.standby == MAY_LOSE)
+    path = settings.pin
     if pinned and path is not None:
         pin.check(book, path)
     return book

@@ -30,6 +30,10 @@ from custody.errors import Away, Conflict, Forged, NoRoom, Unreadable, Untrusted
 
 BUSY: Final = timedelta(seconds=30)
 """So long a writer waits for another process that writes."""
+IN_THE_FOLDER: Final = "sqlite:book.db"
+"""Where the tables of a book are, unless its folder says otherwise."""
+MAY_LOSE: Final = "i-accept-that-a-failover-may-lose-hand-offs"
+"""What must be set before a standby may follow for which no commit waits."""
 DRIVER: Final = "postgresql+psycopg://"
 _LOCK: Final = int.from_bytes(b"custody", "big")
 """What writers take. A database holds one book, and its advisory locks are its own."""
@@ -63,6 +67,10 @@ class Database(ABC):
         """Whether a book has been begun here."""
 
     @abstractmethod
+    def check_standby(self, connection: sa.Connection) -> None:
+        """Untrusted where a standby follows that no commit waits for: a failover would cut the ledger."""
+
+    @abstractmethod
     def waiting(self, connection: sa.Connection) -> timedelta:
         """For how long commits have waited for a standby that does not answer; zero where none waits."""
 
@@ -79,13 +87,23 @@ def at(address: str, folder: Path) -> Database:
     )
 
 
+@contextlib.contextmanager
+def released(database: Database) -> Iterator[None]:
+    """Where the block fails, nothing stays connected."""
+    try:
+        yield
+    except BaseException:
+        database.engine.dispose()
+        raise
+
+
 class SQLite(Database):
     """A file in the book's folder, and beside it the lock of whoever writes."""
 
-    def __init__(self, folder: Path, name: str = "book.db") -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self.address = f"sqlite:{name}"
         self._file = folder / name
-        self._lock = folder / "book.lock"
+        self._lock = self._file.with_suffix(".lock")
         self.engine = sa.create_engine(
             f"sqlite:///{self._file}", connect_args={"timeout": BUSY.total_seconds()}, max_overflow=-1
         )
@@ -137,6 +155,10 @@ class SQLite(Database):
     @override
     def there(self) -> bool:
         return self._file.is_file()
+
+    @override
+    def check_standby(self, connection: sa.Connection) -> None:
+        """It has none."""
 
     @override
     def waiting(self, connection: sa.Connection) -> timedelta:
@@ -221,6 +243,21 @@ class PostgreSQL(Database):
         """As whom the address signs in."""
         with self.reading() as connection:
             return str(connection.scalar(sa.text("SELECT session_user")))
+
+    @override
+    def check_standby(self, connection: sa.Connection) -> None:
+        """A base backup is no standby; where its role may not know which it is, it takes it for one."""
+        followed = (
+            "SELECT current_setting('synchronous_standby_names') = '' AND (EXISTS (SELECT FROM"
+            " pg_stat_replication WHERE COALESCE(state, 'streaming') IN ('streaming', 'catchup')) OR EXISTS"
+            " (SELECT FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary))"
+        )
+        if connection.scalar(sa.text(followed)):
+            raise Untrusted(
+                "A standby follows this database, and no commit waits for it: a failover would lose hand-offs"
+                " that were answered. Name it in synchronous_standby_names (docs/postgresql.md), or say in so"
+                f" many words that you take it upon you: CUSTODY_STANDBY={MAY_LOSE}"
+            )
 
     @override
     def waiting(self, connection: sa.Connection) -> timedelta:

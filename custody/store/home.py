@@ -29,7 +29,7 @@ from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey, Policy, policy_text
 from custody.store import roles
 from custody.store.book import Book, Clock, Keys, Random
-from custody.store.database import Database, PostgreSQL, SQLite, at
+from custody.store.database import IN_THE_FOLDER, Database, PostgreSQL, SQLite, at, released
 from custody.store.triggers import TRIGGERS, present
 
 
@@ -66,12 +66,13 @@ def create(
     Untrusted where the database or its roles do not suit one. The founder's private key is *not* kept here.
     """
     check_empty(folder)
-    database: Database = SQLite(folder) if place is None else _prepared(place)
+    if place is not None:  # before anything is in the folder
+        database = prepare(place.address, folder, place.owner)
     (folder / "keys").mkdir(parents=True, mode=0o700)
     _secret(folder / "keys" / "log.pem", founding.log_key.pem())
     _secret(folder / "keys" / "server.pem", founding.server_key.pem())
     if place is None:
-        _migrate(database)
+        database = prepare(IN_THE_FOLDER, folder)
     else:
         (folder / "database").write_text(f"{place.address}\n", "utf-8")
     keys = Keys(founding.log_key, founding.server_key)
@@ -98,19 +99,28 @@ def create(
     return book, genesis
 
 
-def _prepared(place: Place) -> PostgreSQL:
-    """The tables are made and the servers' role has its rights; nothing of a book is there yet.
+def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
+    """The database of this address, with the tables of a book and nothing in them.
 
-    What was prepared and not used, since something failed after it, can be prepared again.
+    In PostgreSQL they are made with the rights of `owner`, and the servers' role has its own; what was
+    prepared and not used, since something failed after it, can be prepared again. Conflict where there is a
+    book, Untrusted where the database or its roles do not suit one.
     """
-    database = PostgreSQL(place.address)
-    with database.reading() as connection:
-        full = database.there() and connection.scalar(sa.text("SELECT count(*) FROM entry"))
-    if full:
-        raise Conflict("There is a book in this database already. A new one needs a database of its own.")
-    _migrate(PostgreSQL(place.owner, owner=True), database)
-    with database.reading() as connection:
-        check_tables(connection)
+    database = at(address, folder)
+    if isinstance(database, SQLite):
+        if database.there():
+            raise Conflict(f"{folder} has a database of this name already ({address}). Take another name.")
+        _migrate(database)
+        return database
+    if owner is None:
+        raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
+    with released(database):
+        with database.reading() as connection:
+            if database.there() and connection.scalar(sa.text("SELECT count(*) FROM entry")):
+                raise Conflict("There is a book in this database already. A new one needs one of its own.")
+        _migrate(PostgreSQL(owner, owner=True), database)
+        with database.reading() as connection:
+            check_tables(connection)
     return database
 
 
@@ -120,11 +130,12 @@ def check_empty(folder: Path) -> None:
         raise Conflict(f"{folder} is not empty. A new book needs a folder of its own.")
 
 
-def open_book(folder: Path, clock: Clock, random: Random) -> Book:
+def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = False) -> Book:
     """The book in this folder, after a look at its triggers and at the right edge of its tree.
 
     NotFound where there is none; Untrusted where it is not what its newest checkpoint signs, where a
-    trigger is missing, or where its tables are of another version.
+    trigger is missing, where its tables are of another version, or where the servers' role could do too much;
+    and, unless it `may_lose` hand-offs, where a standby follows that no commit waits for.
     """
     database = database_of(folder)
     for name in ("policy", "keys/log.pem", "keys/server.pem"):
@@ -136,20 +147,25 @@ def open_book(folder: Path, clock: Clock, random: Random) -> Book:
         LogKey.from_pem(origin, (folder / "keys" / "log.pem").read_bytes()),
         SigningKey.from_pem((folder / "keys" / "server.pem").read_bytes()),
     )
-    with database.reading() as connection:
-        check_tables(connection)
-    book = Book(database, policy.decode(), keys=keys, clock=clock, random=random)
-    book.verify_edge()
-    with book.world() as world:
-        if world.log.server_key != keys.server.public.id:
-            raise Untrusted("keys/server.pem is not the key that the genesis names. Restore the right one.")
+    with released(database):
+        with database.reading() as connection:
+            check_tables(connection)
+            if not may_lose:
+                database.check_standby(connection)
+        book = Book(database, policy.decode(), keys=keys, clock=clock, random=random)
+        book.verify_edge()
+        with book.world() as world:
+            if world.log.server_key != keys.server.public.id:
+                raise Untrusted(
+                    "keys/server.pem is not the key that the genesis names. Restore the right one."
+                )
     return book
 
 
 def database_of(folder: Path) -> Database:
     """Where the tables of the book in this folder are; NotFound where there is none."""
     named = folder / "database"
-    database = at(named.read_text("utf-8").strip(), folder) if named.is_file() else SQLite(folder)
+    database = at(named.read_text("utf-8").strip() if named.is_file() else IN_THE_FOLDER, folder)
     if not database.there():
         raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
     return database
@@ -164,9 +180,10 @@ def upgrade(folder: Path, owner: str | None = None) -> tuple[str, str]:
     database = database_of(folder)
     if isinstance(database, PostgreSQL) and owner is None:
         raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
-    with database.reading() as connection:
-        before = MigrationContext.configure(connection).get_current_revision()
-    _migrate(PostgreSQL(owner, owner=True) if owner else database, database)
+    with released(database):
+        with database.reading() as connection:
+            before = MigrationContext.configure(connection).get_current_revision()
+        _migrate(PostgreSQL(owner, owner=True) if owner else database, database)
     database.engine.dispose()
     return str(before), str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
@@ -186,16 +203,17 @@ def _secret(path: Path, data: bytes) -> None:
 
 def _migrate(database: Database, servers: Database | None = None) -> None:
     """Makes the tables; in PostgreSQL, where `servers` is what they use, with the rights of their role."""
-    with database.writing() as connection:
-        if isinstance(database, PostgreSQL):
-            roles.check_owner(connection)
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        if isinstance(servers, PostgreSQL):
-            roles.grant(connection, servers.role())
-        connection.commit()
-    if servers is not database:
+    try:
+        with database.writing() as connection:
+            if isinstance(database, PostgreSQL):
+                roles.check_owner(connection)
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if isinstance(servers, PostgreSQL):
+                roles.grant(connection, servers.role())
+            connection.commit()
+    finally:
         database.engine.dispose()
 
 
@@ -208,6 +226,8 @@ def alembic_config() -> Config:
 
 def check_tables(connection: sa.Connection) -> None:
     """Untrusted where the tables are of another version, a trigger is not ours, or a role may do too much."""
+    if connection.dialect.name == "postgresql":
+        roles.check(connection)
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     current = MigrationContext.configure(connection).get_current_revision()
     if current != head:
@@ -222,5 +242,3 @@ def check_tables(connection: sa.Connection) -> None:
                 f"The trigger {name} is missing from the book, or is not ours: somebody has opened the ledger"
                 " to changes. Compare it with pinned checkpoints (`custody audit --pin`) before you trust it."
             )
-    if connection.dialect.name == "postgresql":
-        roles.check(connection)
