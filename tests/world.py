@@ -95,6 +95,9 @@ class World:
         )
         self._set_up()
 
+    def __del__(self) -> None:
+        self.book.engine.dispose()  # no line to a database is left to the garbage
+
     def clock(self) -> datetime:
         return self.at
 
