@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     book: Path = Field(Path("book"), description="the folder of the book")
     standby: Literal["synchronous", "i-accept-that-a-failover-may-lose-hand-offs"] = Field(
         "synchronous",
-        description="what a standby of PostgreSQL must be; or else `i-accept-that-a-failover-may-lose-hand-offs`",
+        description="what PostgreSQL's standby is; else `i-accept-that-a-failover-may-lose-hand-offs`",
     )
     base_url: str = Field("http://127.0.0.1:8080", description="where people sign in; stands in every alert")
     label_host: str = Field(

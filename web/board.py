@@ -15,6 +15,8 @@ blueprint = Blueprint("board", __name__)
 
 WITNESS_LATE: Final = timedelta(minutes=5)
 """So long a witness may take: it is asked every few seconds."""
+STANDBY_LATE: Final = timedelta(seconds=5)
+"""So long the database's standby may take to have what is recorded."""
 
 
 @blueprint.get("/")
@@ -62,5 +64,6 @@ def _show(template: str, view: View) -> str:
         silent=silent,
         alive=silent is not None and silent <= SILENT_MOST,
         pace=book().pace,
+        waits=view.commits_wait() > STANDBY_LATE,
         absent=_absent(view) if view.carrier is None else {},
     )

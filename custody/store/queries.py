@@ -545,6 +545,10 @@ class View:
                 found[name] = self._received(int(self._connection.scalar(following) or 0))
         return found
 
+    def commits_wait(self) -> timedelta:
+        """For how long nothing could be recorded, since a standby of the database does not answer."""
+        return self._book.database.waiting(self._connection)
+
     def silent_for(self, part: str) -> timedelta | None:
         """For how long, in real time, a part of the system has given no sign; None where it never did."""
         at = pulse(self._connection, part)
