@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from postgresql import Server, programs
+from postgresql import Server
 from world import World
 
 settings.register_profile("patient", deadline=None)  # no test depends on how fast this machine is just now
@@ -13,24 +13,23 @@ settings.load_profile("patient")
 
 
 ON_BOTH = ("store", "witness")
-"""Folders whose tests that use a book run on both databases."""
+"""Folders whose tests that use a book run on both databases; elsewhere a test says so (`on`)."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test in those folders that asks for a company meets it in SQLite and in PostgreSQL."""
-    folder = metafunc.definition.path.parent.name
-    if "database" in metafunc.fixturenames and folder in ON_BOTH:
-        one = metafunc.definition.get_closest_marker("only")
-        named = one.args if one else ("sqlite", "postgresql")
-        metafunc.parametrize("database", named, indirect=True, scope="session")
+    on = metafunc.definition.get_closest_marker("on")
+    both = ("sqlite", "postgresql") if metafunc.definition.path.parent.name in ON_BOTH else ()
+    databases = on.args if on else both
+    if "database" in metafunc.fixturenames and databases:
+        metafunc.parametrize("database", databases, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
     """A PostgreSQL of this test process's own."""
-    programs()
     with Server() as server:
-        yield server
+        yield server.begin()
 
 
 @pytest.fixture(scope="session")

@@ -66,25 +66,19 @@ class Server:
         return self.home / "data"
 
     def __enter__(self) -> Self:
-        self.run(
-            "initdb",
-            "-D",
-            self.data,
-            "-U",
-            "postgres",
-            "--auth=trust",
-            "--no-sync",
-            "--locale=C",
-            "-E",
-            "UTF8",
-        )
-        self.start()
-        self.sql(f"CREATE ROLE {OWNER} NOLOGIN", f"CREATE ROLE {SERVERS} LOGIN")
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def begin(self) -> Self:
+        """Makes it, with the two roles, and starts it."""
+        made = ("-U", "postgres", "--auth=trust", "--no-sync", "--locale=C", "-E", "UTF8")
+        self.run("initdb", "-D", self.data, *made)
+        self.start()
+        self.sql(f"CREATE ROLE {OWNER} NOLOGIN", f"CREATE ROLE {SERVERS} LOGIN")
+        return self
 
     @staticmethod
     def command(program: str, *arguments: object) -> list[str]:
@@ -103,7 +97,7 @@ class Server:
             self._process = subprocess.Popen(command, cwd=self.home, stderr=log)
         while True:
             try:
-                psycopg.connect(self.url("postgres", "postgres")).close()
+                self.sql("SELECT 1")
             except psycopg.OperationalError:
                 assert self._process.poll() is None, (self.home / "log").read_text()
                 time.sleep(0.02)
@@ -116,6 +110,18 @@ class Server:
             self._process.send_signal(how)
             self._process.wait()
             self._process = None
+
+    def set_standby(self, named: str) -> None:
+        """Commits wait for the standby of this name from here on; for none, where it is empty."""
+        self.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{named}'", "SELECT pg_reload_conf()")
+        while self.sql("SHOW synchronous_standby_names") != [(named,)]:
+            time.sleep(0.02)
+
+    def follow(self, primary: Server, name: str) -> None:
+        """A standby of this name, copied from its primary and started."""
+        line = f"host={primary.home} user=postgres application_name={name}"
+        self.run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "--checkpoint=fast", "-d", line)
+        self.start()
 
     def url(self, database: str, role: str = SERVERS) -> str:
         return f"postgresql:///{database}?host={quote(str(self.home), safe='')}&user={role}"

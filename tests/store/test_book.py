@@ -233,7 +233,7 @@ def tiled(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-@pytest.mark.only("sqlite")
+@pytest.mark.on("sqlite")
 @pytest.mark.parametrize("recursive", ["ON", "OFF"])
 def test_the_ledgers_tables_only_grow(tiled: World, recursive: str) -> None:
     assert counts(tiled.book)["tile"] == 1
@@ -268,7 +268,7 @@ def test_a_book_without_a_trigger_does_not_open(loose: World) -> None:
     loose.reopen()
 
 
-@pytest.mark.only("sqlite")
+@pytest.mark.on("sqlite")
 @pytest.mark.parametrize("name", TRIGGERS["sqlite"])
 def test_a_book_with_a_trigger_that_is_not_ours_does_not_open(loose: World, name: str) -> None:
     with contextlib.closing(raw(loose)) as connection:
@@ -280,7 +280,7 @@ def test_a_book_with_a_trigger_that_is_not_ours_does_not_open(loose: World, name
         loose.reopen()
 
 
-@pytest.mark.only("sqlite")
+@pytest.mark.on("sqlite")
 def test_a_book_with_a_trigger_too_many_does_not_open(loose: World) -> None:
     """RAISE(IGNORE) drops what is inserted without a word; other triggers could change the fold."""
     with contextlib.closing(raw(loose)) as connection:
@@ -579,7 +579,7 @@ def full_disk(world: World) -> Iterator[None]:
         world.book.engine.dispose()
 
 
-@pytest.mark.only("sqlite")
+@pytest.mark.on("sqlite")
 def test_a_full_disk_refuses_and_nothing_is_written(box: World) -> None:
     before = counts(box.book)
     with full_disk(box):
@@ -596,7 +596,7 @@ def test_a_full_disk_refuses_and_nothing_is_written(box: World) -> None:
     assert before["medium"] <= done["medium"]
 
 
-@pytest.mark.only("sqlite")
+@pytest.mark.on("sqlite")
 def test_a_full_disk_is_told_where_no_ledger_is_written_too(box: World) -> None:
     draft = SQLModel.metadata.tables["private"]
     with full_disk(box), pytest.raises(NoRoom), box.book.writing() as connection:  # noqa: PT012 - likewise

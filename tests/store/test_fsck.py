@@ -94,7 +94,7 @@ def test_a_forged_checkpoint_of_the_logs_own_key_is_named(copy: World) -> None:
     assert fsck(copy.book) == ["The checkpoint of 2 entries is not the log's over the entries here."]
 
 
-@pytest.mark.only("sqlite")
+@pytest.mark.on("sqlite")
 def test_looking_changes_nothing(copy: World) -> None:
     before = (copy.folder / "book.db").read_bytes()
     fsck(copy.book)

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from postgresql import OWNER, SERVERS, Server, programs
+from postgresql import OWNER, SERVERS, Server
 from sqlmodel import SQLModel
 from world import START, World, new_key
 
@@ -33,7 +33,7 @@ from custody.store.move import move
 from custody.store.roles import GRANTS
 from custody.store.triggers import TRIGGERS
 
-pytestmark = pytest.mark.only("postgresql")
+pytestmark = pytest.mark.on("postgresql")
 
 
 def site(number: int) -> SiteOpened:
@@ -308,9 +308,8 @@ def test_a_text_that_it_cannot_hold_is_refused_and_stops_nobody(box: World) -> N
 @pytest.fixture(scope="module")
 def fragile() -> Iterator[Server]:
     """A server for tests that stop it; its commits are on the disk."""
-    programs()
     with Server("fsync=on") as server:
-        yield server
+        yield server.begin()
 
 
 @pytest.fixture(scope="module")
@@ -404,14 +403,9 @@ def test_what_was_acknowledged_survives_a_crash(there: World, fragile: Server, h
 @pytest.fixture
 def lonely(there: World, fragile: Server) -> Iterator[World]:
     """Commits wait for a standby that is not there."""
-    fragile.sql("ALTER SYSTEM SET synchronous_standby_names = 'ghost'", "SELECT pg_reload_conf()")
-    until(lambda: fragile.sql("SHOW synchronous_standby_names") == [("ghost",)])
+    fragile.set_standby("ghost")
     yield there
-    found(fragile)
-
-
-def found(fragile: Server) -> None:
-    fragile.sql("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+    fragile.set_standby("")
 
 
 def waits(world: World) -> bool:
@@ -441,7 +435,7 @@ def test_a_commit_waits_for_its_standby_and_is_seen_to_wait(lonely: World, fragi
     until(lambda: waits(lonely))
     assert not came
     assert size(lonely.book) == before, "nobody sees it before it is safe"
-    found(fragile)
+    fragile.set_standby("")
     thread.join()
     assert isinstance(came[0], str)
     assert size(lonely.book) == before + 2
@@ -457,26 +451,24 @@ def test_a_commit_whose_waiting_was_cut_short_is_not_answered(lonely: World, fra
     thread.join()
     assert isinstance(came[0], Away), came
     assert size(lonely.book) == before + 2, "it is there, and was not answered"
-    found(fragile)
+    fragile.set_standby("")
     lonely.state(site(2))
 
 
 def test_a_repeat_waits_for_the_standby_as_the_first_time_did(lonely: World, fragile: Server) -> None:
     """A hand-off that one machine alone has, since it restarted, is not confirmed from there."""
-    found(fragile)
-    until(lambda: fragile.sql("SHOW synchronous_standby_names") == [("",)])
+    fragile.set_standby("")
     name = lonely.request(1)
     lonely.approve(name)
     payload = lonely.hand_off(name, "ann", "carl", "NORTH")
     both = lonely.both(payload, "ann", "carl")
     first = signing.submit(lonely.book, payload, both)
     before = size(lonely.book)
-    fragile.sql("ALTER SYSTEM SET synchronous_standby_names = 'ghost'", "SELECT pg_reload_conf()")
-    until(lambda: fragile.sql("SHOW synchronous_standby_names") == [("ghost",)])
+    fragile.set_standby("ghost")
     thread, came = acting(lambda: signing.submit(lonely.book, payload, both))
     until(lambda: waits(lonely))
     assert not came
-    found(fragile)
+    fragile.set_standby("")
     thread.join()
     assert (came[0].seq, came[0].event) == (first.seq, first.event)
     assert size(lonely.book) == before

@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 import io
 import re
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from postgresql import Server
 from world import World
 
 from custody import audit
@@ -337,6 +340,27 @@ def test_the_board_says_since_when_a_witness_is_away(template: Any, furnished: A
     assert words in text(office.as_("ann").get("/board"))
     assert "The witness" not in text(office.as_("carl").get("/board"))
     world.book.engine.dispose()
+
+
+@pytest.mark.on("postgresql")
+def test_the_board_says_that_commits_wait_for_the_standby(
+    loose: Any, furnished: Any, postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read while nothing can be written."""
+    monkeypatch.setattr("web.board.STANDBY_LATE", timedelta())
+    ann = furnished(loose).as_("ann")
+    words = "The database waits for its standby: nothing can be recorded now."
+    assert words not in text(ann.get("/board"))
+    postgresql.set_standby("ghost")
+    act = threading.Thread(target=loose.register, args=(1,))
+    act.start()
+    try:
+        while words not in text(ann.get("/board")):
+            time.sleep(0.05)
+    finally:
+        postgresql.set_standby("")
+        act.join()
+    assert words not in text(ann.get("/board"))
 
 
 # ---------------------------------------------------------------------------------- how every answer leaves
