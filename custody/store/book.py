@@ -461,9 +461,12 @@ class Book:
 
     def _tail(self, connection: sa.Connection) -> tuple[Frontier, Kept]:
         """The tree's right edge and the kept nouns, read again where another process wrote since."""
-        size = connection.scalar(sa.select(sa.func.max(_entry.c.seq)))
-        if self._kept is not None and size is not None and self._kept[0].size == size + 1:
-            return self._kept
+        newest = sa.select(_checkpoint.c.size, _checkpoint.c.root).order_by(_checkpoint.c.size.desc())
+        there = connection.execute(newest.limit(1)).first()
+        if self._kept is not None and there is not None:
+            tail = self._kept[0]
+            if (there.size, there.root) == (tail.size, tail.root()):  # after a failover a size can come twice
+                return self._kept
         return Tree(connection).frontier(), Kept()
 
     def signed(self, note: bytes) -> bool:

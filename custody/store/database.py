@@ -131,12 +131,12 @@ class SQLite(Database):
     @override
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        with self._alone(), self.engine.connect().execution_options(writes=True) as connection:
+        with self._alone(), self._connect(writes=True) as connection:
             try:
                 yield connection
-            except sa.exc.DatabaseError as problem:
+            except sa.exc.DatabaseError:
                 connection.invalidate()  # a commit that failed may have left its lock: it goes with the line
-                raise _refused(problem) or _untrusted(problem) from problem
+                raise
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -149,8 +149,16 @@ class SQLite(Database):
             os.close(descriptor)
 
     @override
-    def reading(self) -> sa.Connection:
-        return self.engine.connect()
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        return self._connect()
+
+    @contextlib.contextmanager
+    def _connect(self, *, writes: bool = False) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.connect().execution_options(writes=writes) as connection:
+                yield connection
+        except sa.exc.DatabaseError as problem:
+            raise _refused(problem) or _untrusted(problem) from problem
 
     @override
     def there(self) -> bool:
@@ -336,7 +344,8 @@ def _refused(problem: sa.exc.DatabaseError) -> Exception | None:
 
 def _untrusted(problem: sa.exc.DatabaseError) -> Untrusted:
     return Untrusted(
-        f"The book could not be written ({_words(problem)}). Stop, check the disk, then `custody doctor`."
+        f"The book could not be read or written ({_words(problem)}). Stop, check the disk, then `custody"
+        " doctor`."
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from store.test_book import Crash, crashing, full_disk
 from world import World, new_key
@@ -175,6 +176,7 @@ def test_a_crash_at_any_statement_of_a_group_leaves_nothing_of_it_and_the_book_g
     assert {box.get(HandOff, event_id(payload)).status for payload in payloads} == {"recorded"}
 
 
+@pytest.mark.on("sqlite")
 def test_a_full_disk_refuses_the_whole_group(box: World) -> None:
     payloads = hand_offs(box, 40)
     calls = [bringing(box, payload) for payload in payloads]
