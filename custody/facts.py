@@ -99,6 +99,7 @@ Audience = Literal[
 Channel = Annotated[str, Text(r"[a-z]{2,16}", "a channel such as email")]
 Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "sighted"]
 Matter = Literal["device-enrolled", "device-revoked", "account-linked", "roles-changed", "found", "disputed"]
+Difference = Literal["entries", "tiles", "checkpoints", "tables", "histories", "texts", "outbox", "book"]
 Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
 
 
@@ -513,6 +514,33 @@ class Informed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned(Fact):
+    """The log's newest checkpoint is to be told to these people, once a day, whatever happened.
+
+    `checkpoint` is its size and root. Who keeps what they are told sees a history that is written anew.
+    """
+
+    kind: ClassVar = "pinned"
+    signed: ClassVar = Signed.SERVER
+    checkpoint: Seen
+    told: Annotated[tuple[Recipient, ...], Most(400)]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfAudited(Fact):
+    """The book was compared with itself, once a day; where it differs these people are to be told.
+
+    `first` says what the first difference is in, `book` where that could not be said.
+    """
+
+    kind: ClassVar = "self-audited"
+    signed: ClassVar = Signed.SERVER
+    differences: Annotated[int, Whole(0, 1_000_000_000)]
+    first: Difference | None = None
+    told: Annotated[tuple[Recipient, ...], Most(400, least=0)] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Attempted(Fact):
     """A message that carried these notices was accepted, or was not.
 
@@ -598,6 +626,8 @@ KINDS: Final[dict[str, type[Fact]]] = {
         Climbed,
         Cleared,
         Informed,
+        Pinned,
+        SelfAudited,
         Attempted,
         Acknowledged,
         Opened,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from custody.errors import Impossible
 from custody.facts import (
@@ -34,6 +34,8 @@ from custody.rules.world import Event, Noun, World
 ACKNOWLEDGED_FOR: Final = timedelta(minutes=60)
 DEADLINES: Final[tuple[Cause, ...]] = ("not-picked-up", "overdue")
 """Causes that wait for something to be done in time; the others have happened, and ring at once."""
+Daily = Literal["pinned", "self-audited"]
+"""What the clock tells of by itself (`custody.rules.daily`): the kind of the fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +98,21 @@ class Notice(Noun):
     person: str
     channel: str
     scheduled: datetime
-    matter: Matter | None = None
+    matter: Matter | Daily | None = None
     outcome: str | None = None
     attempts: int = 0
     message: str | None = None
     accepted_at: datetime | None = None
 
 
-def _tell(
+def tell(
     world: World,
     source: str,
     about: str,
     told: tuple[Recipient, ...],
     at: datetime,
     *,
-    matter: Matter | None = None,
+    matter: Matter | Daily | None = None,
 ) -> None:
     """A notice for each recipient. Its key holds what it is for, so that a second one cannot be."""
     keys = {recipient: f"{source}/{recipient.person}/{recipient.channel}" for recipient in told}
@@ -174,7 +176,7 @@ def climbed(world: World, event: Event) -> None:
         raise Impossible(f"Rung {fact.rung} of {alarm.id} is scheduled at another time.")
     if fact.scheduled > event.at:
         raise Impossible(f"Rung {fact.rung} of {alarm.id} is not due yet.")
-    _tell(world, f"{alarm.id}/{fact.rung}.{fact.repeat}", alarm.id, fact.told, fact.scheduled)
+    tell(world, f"{alarm.id}/{fact.rung}.{fact.repeat}", alarm.id, fact.told, fact.scheduled)
     told = dict.fromkeys((*alarm.told, *(recipient.person for recipient in fact.told)))
     world.put(replace(_above(alarm, fact, rung), told=tuple(told)))
 
@@ -195,14 +197,14 @@ def cleared(world: World, event: Event) -> None:
     alarm = world.get(Alarm, fact.alarm)
     if alarm.ended_at is None or alarm.next_at is None:
         raise Impossible(f"{alarm.id} owes no all-clear.")
-    _tell(world, f"{alarm.id}/clear", alarm.id, fact.told, alarm.ended_at)
+    tell(world, f"{alarm.id}/clear", alarm.id, fact.told, alarm.ended_at)
     world.put(replace(alarm, next_at=None))
 
 
 def informed(world: World, event: Event) -> None:
     """People are told of an event beside the ladder."""
     fact: Informed = event.fact
-    _tell(world, f"E-{fact.event}", fact.event, fact.told, event.at, matter=fact.matter)
+    tell(world, f"E-{fact.event}", fact.event, fact.told, event.at, matter=fact.matter)
 
 
 def attempted(world: World, event: Event) -> None:

@@ -16,7 +16,7 @@ from custody.errors import Backwards, Forged, Impossible, NotFound
 from custody.facts import KINDS, Fact, Signed, Statement, Subject
 from custody.ledger.envelope import Envelope, pae
 from custody.ledger.keys import public_key
-from custody.rules import alarms, cases, consignments, handoffs, incidents, media, people
+from custody.rules import alarms, cases, consignments, daily, handoffs, incidents, media, people
 from custody.rules.people import Device, Person
 from custody.rules.world import Event, Log, World, check_seen
 
@@ -43,6 +43,8 @@ _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.Climbed: alarms.climbed,
     facts.Cleared: alarms.cleared,
     facts.Informed: alarms.informed,
+    facts.Pinned: daily.pinned,
+    facts.SelfAudited: daily.self_audited,
     facts.Attempted: alarms.attempted,
     facts.Acknowledged: alarms.acknowledged,
     facts.Opened: incidents.opened,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
+from custody.errors import NotFound
 from custody.facts import Cause, Matter
 from custody.rules.alarms import DEADLINES, Alarm, Notice
 from custody.rules.consignments import Consignment
+from custody.rules.daily import Pin, SelfAudit, added, day
 from custody.rules.incidents import incident_of
 from custody.rules.people import Person, may, of_the_house
 from custody.rules.world import World
@@ -95,6 +97,7 @@ def words(world: World, notices: list[Notice], now: datetime, site: str) -> Word
     if len(notices) == 1:
         return _one(world, notices[0], now, site)
     lines = [f"- {_line(world, notice, now)}\n  {_link(world, notice, site)}" for notice in notices]
+    lines += [f"\n{_beside(world, notice).body}" for notice in notices if notice.matter == "pinned"]
     count = len(notices)
     return Words(
         f"{count} matters need you: {_line(world, notices[0], now)}, and {count - 1} more",
@@ -112,7 +115,7 @@ def _one(world: World, notice: Notice, now: datetime, site: str) -> Words:
     line = _line(world, notice, now)
     link = _link(world, notice, site)
     if notice.matter is not None:
-        return Words(line, f"{line}.\n\n{_MATTERS[notice.matter].body}\n\n{link}\n")
+        return Words(line, f"{line}.\n\n{_beside(world, notice).body}\n\n{link}\n")
     if _has_come(world, notice):
         return Words(line, f"{line}. Nothing more needs to be done about it.\n\n{link}\n")
     return Words(line, f"{line}.\n\n{_facts(world, notice, now)}\n{link}\n\n{_HOW}")
@@ -120,7 +123,7 @@ def _one(world: World, notice: Notice, now: datetime, site: str) -> Words:
 
 def _line(world: World, notice: Notice, now: datetime) -> str:
     if notice.matter is not None:
-        return _MATTERS[notice.matter].subject
+        return _beside(world, notice).subject
     alarm, consignment = _of(world, notice)
     name = f"{consignment.id} ({consignment.from_site} to {consignment.to_site})"
     if _has_come(world, notice):
@@ -132,6 +135,37 @@ def _line(world: World, notice: Notice, now: datetime) -> str:
     if incident_of(world, consignment.id) is not None:
         return f"PRESUMED MISSING: {name}, {len(consignment.media)} media, {late}"
     return f"ALARM {alarm.id}: {name} {_CAUSES[alarm.cause]}, {late}"
+
+
+def _beside(world: World, notice: Notice) -> Words:
+    """What a notice beside the ladder is about, and what to do about it."""
+    if notice.matter == "pinned":
+        return _pinned(world, world.get(Pin, day(notice.scheduled)))
+    if notice.matter == "self-audited":
+        return _self_audited(world.get(SelfAudit, day(notice.scheduled)))
+    return _MATTERS[cast("Matter", notice.matter)]
+
+
+def _pinned(world: World, pin: Pin) -> Words:
+    note = world.note_at(pin.size)
+    if note is None:
+        raise NotFound(f"The checkpoint of {pin.size:,} entries is gone from the book: run custody fsck.")
+    return Words(
+        f"Checkpoint of {pin.id}: the log has {pin.size:,} entries, {added(world, pin):,} of them new",
+        "Keep this mail. A log that is cut or written anew contradicts the lines below, and an auditor who"
+        " saves them in a file and gives it to `custody audit --pin` sees it. One comes each day: if none"
+        f" does, ask why.\n\n{note.rstrip()}",
+    )
+
+
+def _self_audited(found: SelfAudit) -> Words:
+    count = "1 difference" if found.differences == 1 else f"{found.differences:,} differences"
+    return Words(
+        f"THE BOOK IS NOT WHOLE: {count} from its own ledger",
+        f"The nightly comparison of the book with itself found the first in the {found.first}. A disk fails,"
+        " or somebody changed the database. Have it seen to at once: `custody fsck` names each difference,"
+        " and changes nothing. You are told each night until none is left.",
+    )
 
 
 def _facts(world: World, notice: Notice, now: datetime) -> str:

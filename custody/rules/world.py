@@ -105,6 +105,10 @@ class World:
         """The root of the log when it had this size, if a transaction ended there."""
         return self.roots.get(size)
 
+    def note_at(self, size: int) -> str | None:  # noqa: ARG002 - a world over tables keeps them
+        """The checkpoint of this size as the log signed it, where that is kept; an auditor keeps none."""
+        return None
+
     @property
     def now(self) -> datetime:
         """The moment at which something is decided here: the clock's, or else the last entry's."""

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing, UsedSeal
 from custody.rules.consignments import Consignment, Route
+from custody.rules.daily import Pin, SelfAudit
 from custody.rules.handoffs import HandOff, Successors
 from custody.rules.incidents import Incident, IncidentOf
 from custody.rules.media import DataSet, Medium
@@ -78,6 +79,8 @@ SHELVES: Final[dict[type[Noun], Shelf]] = {
         (Notice, tables.NoticeRow),
         (Incident, tables.IncidentRow),
         (IncidentOf, tables.IncidentOfRow),
+        (Pin, tables.PinRow),
+        (SelfAudit, tables.SelfAuditRow),
     )
 }
 """Every kind of noun, with its table."""

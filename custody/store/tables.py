@@ -313,6 +313,24 @@ class IncidentOfRow(SQLModel, table=True):
     incident: str
 
 
+class PinRow(SQLModel, table=True):
+    """`custody.rules.daily.Pin`."""
+
+    __tablename__: ClassVar = "pin"
+    id: str = _key(10)
+    size: int
+
+
+class SelfAuditRow(SQLModel, table=True):
+    """`custody.rules.daily.SelfAudit`."""
+
+    __tablename__: ClassVar = "self_audit"
+    id: str = _key(10)
+    at: datetime = _moment()
+    differences: int
+    first: str | None = None
+
+
 # ------------------------------------------------------------------- what is neither ledger nor its fold
 
 

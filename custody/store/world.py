@@ -117,6 +117,10 @@ class BookWorld(World):
             self.roots[size] = root
         return self.roots[size]
 
+    @override
+    def note_at(self, size: int) -> str | None:
+        return self._connection.scalar(sa.select(_checkpoint.c.note).where(_checkpoint.c.size == size))
+
     def mark(self) -> int:
         """This state, to go back to."""
         return len(self._puts)

@@ -179,6 +179,7 @@ def test_that_nothing_came_of_a_thousand_can_be_signed() -> None:
 
 FULL_ITEMS = tuple(facts.Item(f"{n:016d}", "medium", "S" * 24, "V" * 16, "F" * 24) for n in range(150))
 IDS = tuple(f"{n:016d}" for n in range(MANIFEST_MOST))
+ALL = tuple(facts.Recipient(f"P-{999_999_999 - n}", "email") for n in range(400))
 FULLEST: list[Fact] = [
     facts.Received(tuple(f"{n:064x}" for n in range(facts.EVENTS_MOST)), AT, "console"),
     facts.Registered("P-999999999", FULL_ITEMS),
@@ -195,6 +196,8 @@ FULLEST: list[Fact] = [
         AT,
         tuple(facts.Recipient(f"P-{999_999_999 - n}", "email") for n in range(200)),
     ),
+    facts.Pinned(f"{'9' * 15} {ROOT}", ALL),
+    facts.SelfAudited(10**9, "checkpoints", ALL),
     facts.Attempted(
         tuple(f"A-{999_999_999 - n}/11.100000/P-999999999/email" for n in range(100)),
         "accepted",
@@ -266,6 +269,9 @@ _FACTS: list[Fact] = [
     facts.Cleared("A-7", (facts.Recipient("P-2", "email"), facts.Recipient("P-3", "email"))),
     facts.Linked("P-1", "P-2"),
     facts.Informed(H, "device-enrolled", (facts.Recipient("P-2", "email"),)),
+    facts.Pinned(f"1234 {ROOT}", (facts.Recipient("P-2", "email"), facts.Recipient("P-3", "email"))),
+    facts.SelfAudited(0),
+    facts.SelfAudited(3, "tables", (facts.Recipient("P-2", "email"),)),
     facts.Acknowledged("P-2", "A-7", 1),
     facts.Opened("I-7", "A-7", "C-7"),
     facts.Decided("I-7", "P-10", "search", H),

@@ -687,14 +687,14 @@ def test_the_migrations_make_the_tables(box: World) -> None:
 def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> None:
     before = counts(loose.book)
     with loose.owner() as owner:
-        owner.execute(sa.text("DROP TABLE token"))
-        owner.execute(sa.text("DROP TABLE cosignature"))
+        for table in ("token", "cosignature", "pin", "self_audit"):
+            owner.execute(sa.text(f"DROP TABLE {table}"))
         owner.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     with pytest.raises(Untrusted, match="custody db upgrade"):
         loose.reopen()
     owner_url = loose.place and loose.place.owner
-    assert home.upgrade(loose.folder, owner_url) == ("0001", "0003")
-    assert home.upgrade(loose.folder, owner_url) == ("0003", "0003")
+    assert home.upgrade(loose.folder, owner_url) == ("0001", "0004")
+    assert home.upgrade(loose.folder, owner_url) == ("0004", "0004")
     loose.reopen()
     assert counts(loose.book) == before
     loose.register(1)
