@@ -1,9 +1,10 @@
 """The monitor: what makes silence an alarm.
 
-It goes round and round, and each round is the same: *sweep* (record every rung that is owed by now),
-*deliver* (send what is in the outbox), *pulse* (write down that the round was finished), and now and then
-*beat* (a sign of life to an outside switch which alarms when the signs stop). All it knows is in the book: it
-can be killed anywhere and started again, and any number of processes may run it.
+It goes round and round, and each round is the same: *sweep* (record every rung that is owed by now, and once
+a day that the checkpoint is told), *deliver* (send what is in the outbox), *pulse* (write down that the round
+was finished), and now and then *beat* (a sign of life to an outside switch which alarms when the signs stop).
+All it knows is in the book: it can be killed anywhere and started again, and any number of processes may run
+it.
 
 A round that fails is told and tried again; only a book that cannot be trusted ends it, since another process
 and the outside switch then speak.
@@ -20,7 +21,7 @@ from typing import Final
 
 import structlog
 
-from custody.acts import alarms, notices, pulses
+from custody.acts import alarms, daily, notices, pulses
 from custody.errors import Refusal, Undelivered, Unreadable
 from custody.rules.notices import Channel
 from custody.store import pin
@@ -52,6 +53,7 @@ class Monitor:
     def round(self) -> datetime | None:
         """One round. When the next is due at the latest; None where nothing is armed."""
         climbed, due = self._climb()
+        self._tell_checkpoint()
         tally = notices.deliver(self.book, self.channels, self.site)
         waiting = pulses.pulse(self.book, "monitor")
         if climbed or tally.accepted or tally.failed:
@@ -67,6 +69,13 @@ class Monitor:
         except Refusal as problem:
             log.warning("nothing can climb", why=str(problem))
             return 0, None
+
+    def _tell_checkpoint(self) -> None:
+        """Nor must this, which no alarm waits for."""
+        try:
+            daily.tell_checkpoint(self.book)
+        except Refusal as problem:
+            log.warning("the checkpoint cannot be told", why=str(problem))
 
     def _pin(self) -> None:
         """A second disk that is gone stops nobody from being told; a book behind its pin ends this."""

@@ -22,7 +22,7 @@ from alarm.sink import DROP, OK, Sink
 from processes import FORK
 from world import World
 
-from custody.acts import notices
+from custody.monitor import Monitor
 from custody.rules.notices import Message
 from custody.store import tables
 
@@ -117,7 +117,7 @@ class Ordeal:
 
 @pytest.fixture
 def ordeal(box: World) -> Iterator[Ordeal]:
-    notices.deliver(box.book, {"email": Quiet()}, "https://custody.test")
+    Monitor(box.book, {"email": Quiet()}, "https://custody.test").round()
     with Sink(box.clock) as sink:
         yield Ordeal(box, sink, random.Random(7))
 

@@ -48,6 +48,7 @@ AFTER = (-15, 0, 15, 30, 60)
 LAST = 4
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 FOUND = "A stranger has found something with a label of ours"
+CHECKPOINT = "Checkpoint of "
 FIRED: Counter[str] = Counter()
 """How often each rule was drawn in the run that went before."""
 
@@ -192,6 +193,7 @@ class Ladder(RuleBasedStateMachine):
         self.notebook = Notebook()
         self.told: Counter[str] = Counter()
         self.beside: Counter[str] = Counter()
+        self.pinned_at = self.world.at  # `company` was told
 
     # ------------------------------------------------------------------------------- time and the monitor
 
@@ -233,7 +235,9 @@ class Ladder(RuleBasedStateMachine):
         beside = Counter(m.to.partition("@")[0] for m in messages if m.subject == FOUND)
         assert beside == self.beside
         self.beside.clear()
-        came = Counter((m.id, m.to) for m in messages if m.subject != FOUND)
+        pinned = Counter(m.to.partition("@")[0] for m in messages if m.subject.startswith(CHECKPOINT))
+        assert pinned == Counter(self._to_pin())
+        came = Counter((m.id, m.to) for m in messages if not m.subject.startswith((FOUND, CHECKPOINT)))
         owed = self.oracle.owed(self.world.at)
         assert came == Counter((self._message_id(rung, name), f"{name}@home.test") for rung, name in owed), (
             sorted(owed)
@@ -244,6 +248,14 @@ class Ladder(RuleBasedStateMachine):
             opened = {trip.name for trip in self.trips if incident_of(world, trip.name) is not None}
         assert opened == {trip.name for trip in self.trips if trip.presumed}
         return owed
+
+    def _to_pin(self) -> set[str]:
+        """Who is told the checkpoint now: the seniors, at the first look after six of each day (UTC)."""
+        today = self.world.at.replace(hour=6, minute=0, second=0, microsecond=0)
+        if self.world.at < today or self.pinned_at >= today:
+            return set()
+        self.pinned_at = self.world.at
+        return {"hal", *self.oracle.seniors} - self.oracle.gone
 
     def _message_id(self, rung: str, name: str) -> str:
         key = f"{rung}/{self.world.ids[name]}/email"

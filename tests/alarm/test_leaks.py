@@ -5,6 +5,7 @@ Words that give themselves away are put wherever the system keeps words; then al
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 import threading
@@ -111,12 +112,14 @@ def _nothing_shows(messages: list[Message]) -> None:
         "All clear",
         "matters need you",
         "A device was enrolled",
+        "Checkpoint of",
     )
     for kind in kinds:
         assert any(kind in m.subject for m in messages), f"{kind} was to be told"
     assert ADDRESS in {m.to for m in messages}
     for message in messages:
-        said = f"{message.id} {message.subject} {message.body}".lower()
+        letters = re.sub(r"[A-Za-z0-9+/]{43,}=*", "", message.body)  # a checkpoint's, which spell anything
+        said = f"{message.id} {message.subject} {letters}".lower()
         assert [word for word in CANARIES if word in said] == []
         assert "@" not in f"{message.subject} {message.body}"
 

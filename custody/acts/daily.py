@@ -1,0 +1,70 @@
+"""What the clock does each day: it tells the seniors a checkpoint, and compares the book with itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from custody.facts import Difference
+from custody.ledger.note import Checkpoint
+from custody.rules import daily
+from custody.rules.daily import Pin, SelfAudit
+from custody.store.book import Book, newest_note
+from custody.store.fsck import Tell, fsck
+
+log = structlog.get_logger("custody.daily")
+
+_BEGINNINGS: Final[dict[str, Difference]] = {
+    "Entry ": "entries",
+    "Tile ": "tiles",
+    "The checkpoint ": "checkpoints",
+    "The newest checkpoint ": "checkpoints",
+    "The history of ": "histories",
+    "The text under ": "texts",
+    "The notice ": "outbox",
+}
+"""How the sentences of `fsck` begin. The rest of one may name people and media, and stays here."""
+
+
+def tell_checkpoint(book: Book, *, how: str = "monitor") -> bool:
+    """Tells the seniors the newest checkpoint where this day's mail is owed; whether it was."""
+    with book.page(how) as page:
+        if not daily.is_owed(page.world, Pin, page.now):
+            return False
+        fact = daily.pin(page.world, Checkpoint.of(newest_note(page.connection)).seen)
+        if fact is not None:
+            page.record(fact)
+        return fact is not None
+
+
+def self_audit(book: Book, tell: Tell = lambda _done, _of: None, *, how: str = "monitor") -> list[str] | None:
+    """Compares the book with itself where this night's comparison is owed; differences are told the seniors.
+
+    Gives them, a sentence each; None where nothing was owed. It takes long for a large book, and keeps
+    nobody from writing meanwhile.
+    """
+    with book.world() as world:
+        if not daily.is_owed(world, SelfAudit, book.now()):
+            return None
+    found = _compare(book, tell)
+    with book.page(how) as page:
+        if not daily.is_done(page.world, SelfAudit, page.now):  # by another process, which began earlier
+            first = _place(found[0]) if found else None
+            page.record(daily.self_audit(page.world, len(found), first))
+    return found
+
+
+def _compare(book: Book, tell: Tell) -> list[str]:
+    """Whatever ends the comparison early is a difference, too: a table can be spoilt past reading."""
+    try:
+        return fsck(book, tell)
+    except Exception as problem:
+        log.exception("the book cannot be compared with itself")
+        return [f"The book could not be read to its end: {problem!r}"]
+
+
+def _place(sentence: str) -> Difference:
+    if " in the table " in sentence:
+        return "tables"
+    return next((place for begins, place in _BEGINNINGS.items() if sentence.startswith(begins)), "book")
