@@ -1,4 +1,4 @@
-"""Serving the pages, with the monitor beside them as a process of its own."""
+"""Serving the pages, with the monitor and the self-audit beside them as processes of their own."""
 
 from __future__ import annotations
 
@@ -65,9 +65,13 @@ def _end_with(parent: int, stop: threading.Event) -> None:
 
 @click.command()
 @parts.book_option
-@click.option("--without-monitor", is_flag=True, help="The monitor runs elsewhere, as `custody monitor`.")
+@click.option(
+    "--without-monitor",
+    is_flag=True,
+    help="It runs elsewhere (custody monitor), and so does custody fsck --nightly.",
+)
 def serve(folder: Path, without_monitor: bool) -> None:
-    """Serve the pages, and keep a monitor running beside them."""
+    """Serve the pages, and keep the monitor and the nightly self-audit running beside them."""
     settings = Settings()
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdecimal():
@@ -80,6 +84,8 @@ def serve(folder: Path, without_monitor: bool) -> None:
         parts.channels(settings, parts.clock)
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
         Supervisor("monitor", [*command, "--parent", str(os.getpid())]).start()
+        command = [sys.executable, "-m", "custody", "fsck", "--nightly", "--book", str(folder)]
+        Supervisor("nightly self-audit", [*command, "--parent", str(os.getpid())]).start()
     if book.trust.urls:
         command = [sys.executable, "-m", "custody", "log", "publish", "--book", str(folder)]
         command += ["--every", str(PUBLISH_EVERY), "--parent", str(os.getpid())]

@@ -8,6 +8,7 @@ import os
 import shutil
 import smtplib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from rich.progress import track
 from sqlmodel import SQLModel
 
 from custody import audit as auditor
-from custody.acts import media
+from custody.acts import daily, media
 from custody.acts.pulses import SILENT_MOST
 from custody.channels.email import Email
 from custody.cli import parts
@@ -37,6 +38,8 @@ from scanner_app import decode
 _medium = SQLModel.metadata.tables["medium"]
 ROOM_WANTED = 1 << 30
 """Free bytes below which `doctor` complains."""
+NIGHT_LOOK = 10.0
+"""Seconds between two looks whether the night's comparison is owed."""
 
 
 @click.command()
@@ -160,12 +163,18 @@ def audit(arguments: tuple[str, ...]) -> None:
 
 @click.command("fsck")
 @parts.book_option
-def fsck(folder: Path) -> None:
+@click.option("--nightly", is_flag=True, help="Go on: do it each night, and tell the seniors if it differs.")
+@click.option("--parent", type=int, hidden=True, help="Ends when this process is not its parent any more.")
+def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
     """Compare the book with itself: every entry, the tree, and every table with what the ledger says.
 
     Exit code 1 where anything differs. It changes nothing, and may run while the book is in use.
+    `custody serve` keeps the nightly one running beside the pages.
     """
     book = parts.open_book(folder)
+    if nightly:
+        _every_night(book, parent)
+        return
     with click.progressbar(length=0, label="Entries", file=sys.stderr) as bar:
 
         def tell(done: int, of: int) -> None:
@@ -178,6 +187,23 @@ def fsck(folder: Path) -> None:
     entries = book.checkpoint().split("\n")[1]
     click.echo(f"{len(wrong)} differences." if wrong else f"whole, {int(entries):,} entries")
     sys.exit(1 if wrong else 0)
+
+
+def _every_night(book: Book, parent: int | None) -> None:
+    """Until the parent ends, and then at once: its successor brings its own."""
+    os.nice(19)  # whoever has an alarm to send goes first
+
+    def end_with_parent(_done: int = 0, _of: int = 0) -> None:
+        if parent is not None and os.getppid() != parent:
+            sys.exit()
+
+    while True:
+        end_with_parent()
+        try:
+            daily.self_audit(book, end_with_parent)
+        except Refusal as problem:  # a full disk: it is done again, and recorded when there is room
+            click.echo(str(problem), err=True)
+        time.sleep(NIGHT_LOOK)
 
 
 @click.command()

@@ -29,6 +29,7 @@ from custody.ledger.receipt import Receipt
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, Route, approves
+from custody.rules.daily import SelfAudit
 from custody.rules.handoffs import HandOff
 from custody.rules.incidents import Incident
 from custody.rules.media import DataSet, Exposure, Medium, exposure
@@ -51,6 +52,7 @@ _entry, _checkpoint, _mention = (_tables[name] for name in ("entry", "checkpoint
 _draft, _pulse, _medium, _hand_off = (_tables[name] for name in ("draft", "pulse", "medium", "hand_off"))
 _alarm, _consignment, _device = (_tables[name] for name in ("alarm", "consignment", "device"))
 _notice, _packing, _incident = (_tables[name] for name in ("notice", "packing", "incident"))
+_self_audit = _tables["self_audit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,6 +550,11 @@ class View:
     def commits_wait(self) -> timedelta:
         """For how long nothing could be recorded, since a standby of the database does not answer."""
         return self._book.database.waiting(self._connection)
+
+    def self_audit(self) -> SelfAudit | None:
+        """What came of it when the book was last compared with itself; None where it never was."""
+        newest = self._rows(SelfAudit, sa.true(), _self_audit.c.id.desc(), most=1)
+        return newest[0] if newest else None
 
     def silent_for(self, part: str) -> timedelta | None:
         """For how long, in real time, a part of the system has given no sign; None where it never did."""

@@ -90,14 +90,14 @@ class Service:
         finally:
             line.close()
 
-    def monitor(self) -> int | None:
-        """The process of the monitor, found as an administrator would: by its command."""
+    def child(self, word: str) -> int | None:
+        """The process of the monitor or the self-audit, found as an administrator would: by its command."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"monitor" in words and f"{self.process.pid}".encode() in words:
+            if word.encode() in words and f"{self.process.pid}".encode() in words:
                 return int(folder.name)
         return None
 
@@ -156,10 +156,11 @@ def test_a_book_without_its_policy_says_what_a_backup_has(service: Service, tmp_
 
 
 @needs_proc
-def test_a_monitor_that_was_killed_is_started_again(service: Service) -> None:
-    first = until(service.monitor)
+@pytest.mark.parametrize("word", ["monitor", "--nightly"])
+def test_a_part_that_was_killed_is_started_again(service: Service, word: str) -> None:
+    first = until(lambda: service.child(word))
     os.kill(first, signal.SIGKILL)
-    until(lambda: service.monitor() not in (None, first))
+    until(lambda: service.child(word) not in (None, first))
     assert service.healthy()
 
 
@@ -178,8 +179,8 @@ def test_clients_that_are_slow_on_purpose_stop_nobody_for_long(service: Service)
 
 
 @needs_proc
-def test_when_the_server_ends_its_monitor_ends(service: Service) -> None:
-    until(service.monitor)
+def test_when_the_server_ends_its_parts_end(service: Service) -> None:
+    until(lambda: service.child("monitor") and service.child("--nightly"))
     service.process.terminate()
     assert service.process.wait(PATIENCE) == 0
-    until(lambda: service.monitor() is None)
+    until(lambda: service.child("monitor") is None and service.child("--nightly") is None)
