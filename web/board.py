@@ -17,6 +17,8 @@ WITNESS_LATE: Final = timedelta(minutes=5)
 """So long a witness may take: it is asked every few seconds."""
 STANDBY_LATE: Final = timedelta(seconds=5)
 """So long the database's standby may take to have what is recorded."""
+SELF_AUDIT_LATE: Final = timedelta(hours=36)
+"""So long ago the last comparison of the book with itself may be: it is made every night."""
 
 
 @blueprint.get("/")
@@ -66,4 +68,6 @@ def _show(template: str, view: View) -> str:
         pace=book().pace,
         waits=view.commits_wait() > STANDBY_LATE,
         absent=_absent(view) if view.carrier is None else {},
+        audit=view.self_audit() if view.carrier is None else None,
+        audit_late=view.now - SELF_AUDIT_LATE,
     )

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from postgresql import Server
 from world import World
 
 from custody import audit
-from custody.acts import pulses
+from custody.acts import daily, pulses
 from custody.errors import Untrusted
 from custody.ledger.note import Checkpoint, WitnessKey
 from custody.rules.media import Medium
@@ -71,6 +72,29 @@ def test_a_silent_monitor_is_said_in_red(office: Any) -> None:
     assert "nobody would be told" not in text(ann.get("/board/now")), (
         "a demo's clock runs faster than its monitor"
     )
+
+
+def test_what_came_of_comparing_the_book_with_itself_is_said_to_the_house(office: Any) -> None:
+    world, olga, carl = office.world, office.as_("olga"), office.as_("carl")
+    assert "The book has not been compared with itself yet" in text(olga.get("/board/now"))
+    daily.self_audit(world.book)
+    assert re.search(
+        r"compared with itself at <time.*>03 Mar 18:00<.*: whole\.", text(olga.get("/board/now"))
+    )
+    world.at += timedelta(hours=37)
+    assert re.search(r"Nobody has looked since <time.*>03 Mar 18:00<", text(olga.get("/board/now")))
+    edit = "UPDATE site SET zone = :zone WHERE id = 'NORTH'"
+    with world.book.engine.begin() as connection:
+        connection.execute(sa.text(edit), {"zone": "UTC"})
+    world.reopen()
+    daily.self_audit(world.book)
+    with world.book.engine.begin() as connection:
+        connection.execute(sa.text(edit), {"zone": "Asia/Hong_Kong"})
+    page = text(olga.get("/board/now"))
+    assert "The book is not whole:" in page
+    assert "it differed from its own ledger once, first in the tables." in page
+    page = text(carl.get("/board/now"))
+    assert "book" not in page, "it is none of a contractor's business"
 
 
 def test_times_are_the_sites_with_utc_to_be_seen(office: Any) -> None:
