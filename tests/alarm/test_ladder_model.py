@@ -38,7 +38,7 @@ from custody.facts import Decided
 from custody.monitor import Monitor
 from custody.rules import alarms as alarm_rules
 from custody.rules import consignments as consignment_rules
-from custody.rules import handoffs, incidents, overdue
+from custody.rules import daily, handoffs, incidents, overdue
 from custody.rules.alarms import Alarm
 from custody.rules.incidents import incident_of
 from custody.rules.notices import Message
@@ -573,6 +573,7 @@ MUTANTS: dict[str, tuple[Any, str, str]] = {
         "",
     ),
     "part of it is enough": (handoffs._receive, "if not hand_off.complete:", "if False:"),
+    "a day without its checkpoint": (daily.is_owed, "hour >= FROM[kind]", "hour >= 24"),
     "told twice": (Page._write_outbox, "if accepted:", "if False:"),
 }
 QUICK = ("a minute early", "a rung is skipped", "repeats end", "no incident opens")
