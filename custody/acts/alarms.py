@@ -78,7 +78,11 @@ def climb(book: Book, *, how: str = "monitor") -> tuple[int, datetime | None]:
 
 def _climb_some(book: Book, how: str) -> int:
     with book.page(how) as page:
-        due = sa.select(_alarm.c.id).where(_alarm.c.next_at <= page.now).order_by(_alarm.c.next_at)
+        due = (
+            sa.select(_alarm.c.id)
+            .where(_alarm.c.next_at <= page.now)
+            .order_by(_alarm.c.next_at, _alarm.c.number)
+        )
         count = 0
         names = page.connection.scalars(due.limit(ALARMS_ON_A_PAGE)).all()
         expect_alarms(page.world, names)
@@ -92,7 +96,11 @@ def _climb_some(book: Book, how: str) -> int:
 def _climb_one_by_one(book: Book, how: str) -> int:
     """After a refusal: each alarm on a page of its own, so that one that cannot climb stops no other."""
     with book.read() as connection:
-        due = sa.select(_alarm.c.id).where(_alarm.c.next_at <= book.now()).order_by(_alarm.c.next_at)
+        due = (
+            sa.select(_alarm.c.id)
+            .where(_alarm.c.next_at <= book.now())
+            .order_by(_alarm.c.next_at, _alarm.c.number)
+        )
         names = connection.scalars(due).all()
     count = 0
     for name in names:

@@ -134,7 +134,7 @@ def drafts(book: Book, person: str) -> list[Any]:
     """The drafts that this person has signed or could sign next, oldest first: rows of `draft`."""
     with book.read() as connection:
         query = sa.select(_draft).where(sa.or_(_draft.c.by == person, _draft.c.waits_for.in_((person, ""))))
-        return list(connection.execute(query.order_by(_draft.c.at)))
+        return list(connection.execute(query.order_by(_draft.c.at, _draft.c.id)))
 
 
 def withdraw(book: Book, by: str, event: str, *, how: str = "web") -> None:

@@ -155,8 +155,12 @@ class View:
         *order: sa.ColumnElement[Any],
         most: int | None = None,
     ) -> list[N]:
+        """In an order that is the same on every database, also among equals."""
         shelf = SHELVES[kind]
-        rows = self._connection.execute(sa.select(shelf.table).where(where).order_by(*order).limit(most))
+        last = shelf.table.c.number if shelf.numbered else shelf.table.c.id
+        rows = self._connection.execute(
+            sa.select(shelf.table).where(where).order_by(*order, last).limit(most)
+        )
         return [cast("N", shelf.noun(row)) for row in rows]
 
     # ---------------------------------------------------------------------------------------------- people
@@ -222,7 +226,8 @@ class View:
     def party_devices(self, people: Iterable[str]) -> list[Device]:
         """The devices, not revoked, of those who could be the other party of a hand-off; newest first."""
         others = [name for name in people if name != self.me.id]
-        found = self._rows(Device, sa.and_(_device.c.person.in_(others), _device.c.revoked_at.is_(None)))
+        theirs = sa.and_(_device.c.person.in_(others), _device.c.revoked_at.is_(None))
+        found = self._rows(Device, theirs, _device.c.person)
         return sorted(found, key=lambda device: device.enrolled_at, reverse=True)
 
     # -------------------------------------------------------------------------------- statements that wait
@@ -232,7 +237,7 @@ class View:
         rows = self._connection.execute(
             sa.select(_draft)
             .where(_draft.c.waits_for.in_((self.me.id, "")), _draft.c.by != self.me.id)
-            .order_by(_draft.c.at)
+            .order_by(_draft.c.at, _draft.c.id)
         )
         found = [_pending(row) for row in rows]
         if any(device.revoked_at is None for device in self.devices()):  # an older one can confirm the newer
@@ -241,7 +246,7 @@ class View:
 
     def signed_by_me(self) -> list[Pending]:
         """What one has signed oneself and still waits for the other party."""
-        query = sa.select(_draft).where(_draft.c.by == self.me.id).order_by(_draft.c.at)
+        query = sa.select(_draft).where(_draft.c.by == self.me.id).order_by(_draft.c.at, _draft.c.id)
         return [_pending(row) for row in self._connection.execute(query)]
 
     def draft(self, event: str) -> Pending:
