@@ -72,12 +72,13 @@ class Server:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def begin(self) -> Self:
-        """Makes it, with the two roles, and starts it."""
+    def begin(self, *, bare: bool = False) -> Self:
+        """Makes it, with the two roles unless it is to be bare, and starts it."""
         made = ("-U", "postgres", "--auth=trust", "--no-sync", "--locale=C", "-E", "UTF8")
         self.run("initdb", "-D", self.data, *made)
         self.start()
-        self.sql(f"CREATE ROLE {OWNER} NOLOGIN", f"CREATE ROLE {SERVERS} LOGIN")
+        if not bare:
+            self.sql(f"CREATE ROLE {OWNER} NOLOGIN", f"CREATE ROLE {SERVERS} LOGIN")
         return self
 
     @staticmethod

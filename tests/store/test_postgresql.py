@@ -115,7 +115,6 @@ ABOVE_THE_ROLE = [
     "UPDATE mention SET seq = 0",
     "UPDATE alembic_version SET version_num = '9'",
     "ALTER SYSTEM SET fsync = off",
-    "VACUUM FULL entry",
 ]
 
 
