@@ -10,13 +10,15 @@ from pathlib import Path
 import click
 
 from custody.acts import publishing
+from custody.channels.tiles import fetcher
 from custody.channels.witness import submit
 from custody.cli import parts
-from custody.errors import Unreadable
+from custody.errors import Undelivered, Unreadable
 from custody.facts import Handed, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.note import Policy
 from custody.ledger.receipt import Receipt
+from custody.mirror import pull
 from custody.store import export, tokens
 from custody.strict import time_text
 
@@ -164,15 +166,25 @@ def restore(folder: Path, mirror: Path) -> None:
 @log.command("mirror")
 @parts.book_option
 @click.argument("target", type=click.Path(path_type=Path, file_okay=False))
-def mirror(folder: Path, target: Path) -> None:
+@click.option("--from", "url", metavar="URL", help="The address of a log elsewhere: https://.../log")
+@click.option("--policy", type=_file, help="With --from: whose signature is believed.")
+@click.option("--token", "token_file", type=_file, help="With --from: the file that holds a mirror's token.")
+def mirror(folder: Path, target: Path, url: str | None, policy: Path | None, token_file: Path | None) -> None:
     """Bring the tiles in TARGET up to date; only what is new is written.
 
-    Run it every few minutes, onto another disk or another machine's share: it is the way back when the book
-    is lost, and it never accepts a history that is shorter or other than what it has.
+    Run it every few minutes, onto another disk, or with --from on another machine: it is the way back when
+    the book is lost, and it never accepts a history that is shorter or other than what it has.
     """
-    book = parts.open_book(folder)
     try:
-        before, after = export.export_tiles(book, target)
+        if url is None:
+            before, after = export.export_tiles(parts.open_book(folder), target)
+        elif policy is None or token_file is None:
+            raise click.UsageError("--from takes --policy and --token with it.")
+        else:
+            fetch = fetcher(url, token_file.read_text("ascii").strip())
+            before, after = pull(target, fetch, policy.read_bytes())
     except OSError as problem:
-        raise click.ClickException(f"{problem.filename} cannot be written: {problem.strerror}.") from None
+        raise click.ClickException(f"{problem.filename}: {problem.strerror}.") from None
+    except Undelivered as problem:
+        raise click.ClickException(f"Nothing was taken: {problem}.") from None
     click.echo(f"{target} has {after:,} entries, {after - before:,} of them new.")

@@ -12,13 +12,18 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from custody.errors import Unreadable
-from custody.ledger.merkle import perfect_root
+from custody.ledger import merkle
+from custody.ledger.merkle import Frontier, perfect_root
 
 WIDTH: Final = 256
+Kept = dict[tuple[int, int], list[list[bytes]]]
+"""Full tiles by level and number, as all nodes within each, by height."""
+KEPT_MOST: Final = 256
+"""Tiles; each is about 25 kB as Python has it."""
 
 
 def tile_index(number: int) -> str:
@@ -58,6 +63,9 @@ class Tile(NamedTuple):
         return tile
 
 
+Read = Callable[[Tile], bytes]
+"""Gives a tile's bytes, from wherever tiles are."""
+
 _PATH: Final = re.compile(
     r"tile/([0-9]{1,2}|entries)/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?", re.ASCII
 )
@@ -87,18 +95,94 @@ def paths(size: int) -> list[str]:
     return [tile.path for tile in tiles(size)]
 
 
-def hash_tiles(leaf_hashes: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Every hash tile of the tree over these leaves, with its path, in the order of `paths`."""
-    level = 0
-    row = list(leaf_hashes)
-    while row:
-        above = []
-        for start in range(0, len(row), WIDTH):
-            tile = row[start : start + WIDTH]
-            yield Tile(level, start // WIDTH, len(tile)).path, b"".join(tile)
-            if len(tile) == WIDTH:
-                above.append(perfect_root(tile))
-        level, row = level + 1, above
+def hash_tiles(
+    leaf_hashes: Iterable[bytes], size: int = 0, read: Read | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Every hash tile of the tree over these leaves, with its path: as each is full, others last.
+
+    Where the tree has `size` leaves already, a multiple of 256, only the tiles that the new ones change or
+    make; `read` gives those that it has.
+    """
+    rows: list[list[bytes]] = []
+    full: list[int] = []
+    while size and read is not None:
+        number, width = divmod(size, WIDTH)
+        rows.append(_hashes(read(Tile(len(rows), number, width))) if width else [])
+        full.append(number)
+        size = number
+    for leaf in leaf_hashes:
+        level, node = 0, leaf
+        while True:
+            if level == len(rows):
+                rows.append([])
+                full.append(0)
+            row = rows[level]
+            row.append(node)
+            if len(row) < WIDTH:
+                break
+            yield Tile(level, full[level]).path, b"".join(row)
+            full[level] += 1
+            rows[level] = []
+            level, node = level + 1, perfect_root(row)
+    for level, row in enumerate(rows):
+        if row:
+            yield Tile(level, full[level], len(row)).path, b"".join(row)
+
+
+def _hashes(tile: bytes) -> list[bytes]:
+    return [tile[at : at + 32] for at in range(0, len(tile), 32)]
+
+
+class Tree:
+    """A tree of `size` leaves, any node or proof of it from a tile or two.
+
+    `read` gives the bytes of a hash tile, of the width that this size has. `kept` is where full tiles are
+    looked for first, and left for the next tree: they never change.
+    """
+
+    def __init__(self, size: int, read: Read, kept: Kept | None = None) -> None:
+        self.size = size
+        self._read = read
+        self._kept: Kept = {} if kept is None else kept
+        self._edge: Kept = {}
+
+    def subtree(self, height: int, number: int) -> bytes:
+        """A node's hash, as `custody.ledger.merkle.Subtree` wants it."""
+        level, within = divmod(height, 8)
+        tile = (number << within) // WIDTH
+        return self._rows(level, tile)[within][number - (tile * WIDTH >> within)]
+
+    def frontier(self) -> Frontier:
+        """The right edge: the roots of the perfect subtrees that all the leaves make."""
+        roots, start = [], 0
+        for height in reversed(range(self.size.bit_length())):
+            if self.size >> height & 1:
+                roots.append(self.subtree(height, start >> height))
+                start += 1 << height
+        return Frontier(self.size, roots)
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """The proof that the entry is in this tree."""
+        return merkle.inclusion(index, self.size, self.subtree)
+
+    def consistency(self, old: int) -> list[bytes]:
+        """The proof that the first `old` entries are the beginning of this tree."""
+        return merkle.consistency(old, self.size, self.subtree)
+
+    def _rows(self, level: int, number: int) -> list[list[bytes]]:
+        """All nodes within a tile, by height. What is not full may grow: it is kept by this tree alone."""
+        name = (level, number)
+        found = self._kept.get(name) or self._edge.get(name)
+        if found is None:
+            width = min(WIDTH, self.size // WIDTH**level - number * WIDTH)
+            found = merkle.nodes(_hashes(self._read(Tile(level, number, width))))
+            if width < WIDTH:
+                self._edge[name] = found
+                return found
+            if len(self._kept) >= KEPT_MOST:
+                self._kept.clear()
+            self._kept[name] = found
+        return found
 
 
 def entry_bundle(entries: Iterable[bytes]) -> bytes:

@@ -31,6 +31,7 @@ from custody.ledger.keys import SigningKey, public_key
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, LogKey, Note, Policy
 from custody.ledger.tiles import WIDTH
+from custody.ledger.tiles import Kept as KeptTiles
 from custody.rules.alarms import Notice
 from custody.rules.handoffs import expect_hand_offs
 from custody.rules.history import check_signatures, evolve
@@ -42,7 +43,6 @@ from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
 from custody.store.together import Together
-from custody.store.tree import Kept as KeptTiles
 from custody.store.tree import Tree, hashes
 from custody.store.world import ASKED_AT_ONCE, BookWorld, Kept
 

@@ -5,16 +5,15 @@ What is written is what was signed: entries byte for byte, tiles derived from th
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from custody import mirror
 from custody.audit import verify
 from custody.errors import Unreadable, Untrusted
 from custody.facts import Received, Statement
@@ -22,14 +21,13 @@ from custody.ledger import bundle
 from custody.ledger.envelope import Envelope
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import paths, read_entry_bundle, tiles
+from custody.ledger.tiles import read_entry_bundle, tiles
 from custody.store.book import Book
+from custody.store.mentions import commitments
 from custody.store.tree import Tree
 from custody.store.witnesses import published
 from custody.store.world import BookWorld
 
-TEXTS: Final = ("answer", "contact", "reason", "report", "title")
-"""Fields of facts that are commitments to texts outside the ledger."""
 _private = SQLModel.metadata.tables["private"]
 
 
@@ -63,26 +61,25 @@ def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
     older partial tiles go, as tlog-tiles allows. Whatever stops it, the folder has one whole state or the
     other. A file that is there with other bytes is refused.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    before = _mirrored(book, folder / "checkpoint")
+    before = _mirrored(book, folder)
     fresh = members(book, before)
-    _, checkpoint = next(fresh)
-    size = Checkpoint.of(checkpoint).size
+    _, note = next(fresh)
+    size = Checkpoint.of(note).size
     if size < before:  # witnesses have cosigned an older checkpoint since: the folder is not set back to it
         return before, before
-    for path, data in fresh:
-        _write_tile(folder / path, data)
-    _write(folder / "checkpoint", checkpoint)
-    _clear(folder, {folder / path for path in paths(size)})
+    mirror.add(folder, size, note, _unlike_none(folder, fresh))
     return before, size
 
 
-def _clear(folder: Path, wanted: set[Path]) -> None:
-    """Takes away older partial tiles, and what an export left that was stopped."""
-    for stale in {*folder.glob("tile/**/*.p/*"), *folder.rglob("*.part")} - wanted:
-        stale.unlink()
-        with contextlib.suppress(OSError):  # the folder, where this was the last of it
-            stale.parent.rmdir()
+def _unlike_none(folder: Path, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """The files that are not there yet; Unreadable where one is there with other bytes."""
+    for path, data in files:
+        if not (folder / path).exists():
+            yield path, data
+        elif (folder / path).read_bytes() != data:
+            raise Unreadable(
+                f"{folder / path} holds another tile than this log's. Export into another folder."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +91,18 @@ class Restored:
     texts: int
 
 
-def restore(book: Book, mirror: Path, tell: Callable[[int, int], None] = lambda _done, _of: None) -> Restored:
+def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda _done, _of: None) -> Restored:
     """Replays what a mirror has and the book has not, one transaction after the other, to the same root.
 
     The mirror is judged whole first, as an auditor would: Unreadable where it is not sound, or where the book
     is not the beginning of it. What stops it halfway leaves a book that is behind by fewer entries.
     """
-    report = verify(mirror, book.policy.encode())
+    report = verify(source, book.policy.encode())
     if not report.sound:
         raise Unreadable(f"The mirror is not sound, and nothing was taken from it: {report.why}")
-    there = Checkpoint.of((mirror / "checkpoint").read_bytes())
+    there = Checkpoint.of((source / "checkpoint").read_bytes())
     before = Checkpoint.of(book.checkpoint())
-    entries = list(_entries(mirror, there.size))
+    entries = list(_entries(source, there.size))
     beginning = Frontier()
     for entry in entries[: before.size]:
         beginning.add(leaf_hash(entry))
@@ -133,46 +130,23 @@ def _entries(folder: Path, size: int) -> Iterator[bytes]:
 def _lost(book: Book, entries: Sequence[bytes]) -> int:
     """Commitments in these entries of whose texts none is here."""
     facts = [Statement.read(Envelope.read(entry).payload).fact for entry in entries]
-    named = {text for fact in facts for name in TEXTS if (text := getattr(fact, name, None)) is not None}
+    named = {text for fact in facts for text in commitments(fact)}
     with book.read() as connection:
         kept = set(connection.scalars(sa.select(_private.c.commitment)))
     return len(named - kept)
 
 
-def _mirrored(book: Book, path: Path) -> int:
+def _mirrored(book: Book, folder: Path) -> int:
     """How many entries are there already, of this very log: a mirror is a pin, and is never set back."""
-    if not path.exists():
+    there = mirror.state(folder)
+    if there is None:
         return 0
-    there = Checkpoint.of(path.read_bytes())
     with book.read() as connection:
         world = BookWorld(connection)
         if there.origin != book.origin or world.root_at(there.size) != there.root:
             raise Unreadable(
-                f"{path} is of another log, or of a longer history than this book has. Export into another"
-                " folder; and if this was your mirror, find out why before you write to the book."
+                f"{folder / 'checkpoint'} is of another log, or of a longer history than this book has."
+                " Export into another folder; and if this was your mirror, find out why before you write to"
+                " the book."
             )
     return there.size
-
-
-def _write_tile(target: Path, data: bytes) -> None:
-    if target.exists():
-        if target.read_bytes() != data:
-            raise Unreadable(f"{target} holds another tile than this log's. Export into another folder.")
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, data)
-
-
-def _write(target: Path, data: bytes) -> None:
-    """The file appears whole, and is on the disk before anything after it is written."""
-    unfinished = target.with_name(target.name + ".part")
-    with unfinished.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,57 +12,23 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody.errors import NotFound, Untrusted
-from custody.ledger import merkle
-from custody.ledger.merkle import Frontier
-from custody.ledger.tiles import WIDTH, Tile, entry_bundle
-
-Rows = list[list[bytes]]
-"""All perfect subtrees within one tile, by height."""
-Kept = dict[tuple[int, int], Rows]
-"""Full tiles by level and number, which a process keeps: they never change."""
-KEPT_MOST: Final = 256
-"""Tiles; each is about 25 kB as Python has it."""
+from custody.ledger import tiles
+from custody.ledger.tiles import WIDTH, Kept, Tile, entry_bundle
 
 _HOLE: Final = "The ledger's tree has a hole at level {level}. Restore it from the tile mirror."
 
 _entry, _tile = (SQLModel.metadata.tables[name] for name in ("entry", "tile"))
 
 
-class Tree:
-    """The tree over the first `size` entries, or over all that are there.
+class Tree(tiles.Tree):
+    """The stored tree over the first `size` entries, or over all that are there.
 
-    `kept` is where full tiles are looked for first, and left for the next tree. Untrusted where a hash that
-    must be there is not.
+    Untrusted where a hash that must be there is not.
     """
 
     def __init__(self, connection: sa.Connection, size: int | None = None, kept: Kept | None = None) -> None:
+        super().__init__(_size(connection) if size is None else size, self.tile, kept)
         self._connection = connection
-        self._kept: Kept = {} if kept is None else kept
-        self._edge: Kept = {}
-        self.size = _size(connection) if size is None else size
-
-    def subtree(self, height: int, number: int) -> bytes:
-        """A node's hash, as `custody.ledger.merkle.Subtree` wants it."""
-        level, within = divmod(height, 8)
-        tile = (number << within) // WIDTH
-        return self._rows(level, tile)[within][number - (tile * WIDTH >> within)]
-
-    def frontier(self) -> Frontier:
-        """The right edge: the roots of the perfect subtrees that all the leaves make."""
-        roots, start = [], 0
-        for height in reversed(range(self.size.bit_length())):
-            if self.size >> height & 1:
-                roots.append(self.subtree(height, start >> height))
-                start += 1 << height
-        return Frontier(self.size, roots)
-
-    def inclusion(self, index: int) -> list[bytes]:
-        """The proof that the entry is in this tree."""
-        return merkle.inclusion(index, self.size, self.subtree)
-
-    def consistency(self, old: int) -> list[bytes]:
-        """The proof that the first `old` entries are the beginning of this tree."""
-        return merkle.consistency(old, self.size, self.subtree)
 
     def tile(self, tile: Tile) -> bytes:
         """A tile's bytes. A narrower one is as an older right edge had it. NotFound where there is none."""
@@ -76,24 +42,6 @@ class Tree:
         if width == WIDTH:
             return self._stored(level, number)
         return b"".join(hashes(self._connection, level, start, width))
-
-    def _rows(self, level: int, number: int) -> Rows:
-        """The nodes within a tile. What is not full may grow: it is kept by this tree alone."""
-        name = (level, number)
-        found = self._kept.get(name) or self._edge.get(name)
-        if found is None:
-            start = number * WIDTH
-            width = min(WIDTH, _row(self.size, level) - start)
-            if width < WIDTH:
-                found = merkle.nodes(hashes(self._connection, level, start, width))
-                self._edge[name] = found
-            else:
-                tile = self._stored(level, number)
-                found = merkle.nodes([tile[at : at + 32] for at in range(0, len(tile), 32)])
-                if len(self._kept) >= KEPT_MOST:
-                    self._kept.clear()
-                self._kept[name] = found
-        return found
 
     def _stored(self, level: int, number: int) -> bytes:
         query = sa.select(_tile.c.hashes).where(_tile.c.level == level, _tile.c.number == number)

@@ -10,8 +10,8 @@ from world import World
 from custody.errors import NotFound, Untrusted
 from custody.ledger.merkle import leaf_hash
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import Tile, hash_tiles, read_entry_bundle
-from custody.store.tree import KEPT_MOST, Kept, Tree
+from custody.ledger.tiles import KEPT_MOST, Kept, Tile, hash_tiles, read_entry_bundle
+from custody.store.tree import Tree
 
 
 @pytest.fixture(scope="module")

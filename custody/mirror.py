@@ -1,0 +1,148 @@
+"""A mirror: a log's files (C2SP tlog-tiles) in a folder, brought up to date, and never set back.
+
+A mirror is the way back when the book is lost, and a pin. So it takes nothing on trust: `pull` believes the
+policy's signature and what follows from the entries themselves; hash tiles are not fetched but made. Whatever
+stops it, the folder has one whole state or the next: the checkpoint is written after its tiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from custody.errors import Unreadable
+from custody.ledger.merkle import Frontier, leaf_hash
+from custody.ledger.note import Checkpoint, Policy
+from custody.ledger.tiles import WIDTH, Tile, Tree, hash_tiles, paths, read_entry_bundle, tiles
+
+_NOT_THIS: Final = "Nothing was taken from it; keep the mirror, and ask whose history this is."
+
+
+def state(folder: Path) -> Checkpoint | None:
+    """The checkpoint of what is in the folder; None where nothing is yet."""
+    path = folder / "checkpoint"
+    return Checkpoint.of(path.read_bytes()) if path.exists() else None
+
+
+def add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]) -> None:
+    """Writes a log's files, then its note of `size` entries, and takes away older partial tiles.
+
+    The files are those that the log had not when the folder was last brought up to date.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, data in files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        _write(folder / path, data)
+    _write(folder / "checkpoint", note)
+    wanted = {folder / path for path in paths(size)}
+    for stale in {*folder.glob("tile/**/*.p/*"), *folder.rglob("*.part")} - wanted:
+        _take_away(stale)
+
+
+def pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[int, int]:
+    """Brings the folder up to date with a log elsewhere: how many entries it had before, and has now.
+
+    `fetch` gives the file of a path below the log's address; `policy` says whose signature is believed.
+    Unreadable where what comes is not signed, or is not what the mirror has and more: nothing of it stays.
+    """
+    note = fetch("checkpoint")
+    there = Policy.read(policy).open(note).checkpoint
+    here = state(folder) or Checkpoint(there.origin, 0, Frontier().root())
+    if there.origin != here.origin:
+        raise Unreadable(f"This is the log {there.origin}, and the mirror is of {here.origin}. {_NOT_THIS}")
+    if there.size < here.size:
+        raise Unreadable(
+            f"The log has {there.size:,} entries, fewer than the {here.size:,} that it has signed before."
+            f" {_NOT_THIS}"
+        )
+    if there.size == here.size:  # its witnesses may have said more meanwhile
+        _same(here.root, there)
+        add(folder, there.size, note, ())
+        return here.size, there.size
+    files = _Pull(folder, fetch, here, there)
+    try:
+        add(folder, there.size, note, files)
+    except BaseException:
+        files.undo()
+        raise
+    return here.size, there.size
+
+
+class _Pull:
+    """The files that the mirror lacks. The last comes when all of them have the root that was signed."""
+
+    def __init__(
+        self, folder: Path, fetch: Callable[[str], bytes], here: Checkpoint, there: Checkpoint
+    ) -> None:
+        self._folder, self._fetch, self._here, self._there = folder, fetch, here, there
+        self._start = here.size - here.size % WIDTH
+        self._edge = Tree(self._start, self._read).frontier()
+        self._known = {tile.path for tile in tiles(here.size) if tile.width < WIDTH}
+        self._bundles: list[tuple[str, bytes]] = []
+        self._written: list[Path] = []
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        for hashes in hash_tiles(self._leaves(), self._start, self._read):
+            for path, data in (*self._bundles, hashes):
+                if path not in self._known:
+                    self._written.append(self._folder / path)
+                    yield path, data
+            self._bundles.clear()
+        _same(self._edge.root(), self._there)
+
+    def undo(self) -> None:
+        """Takes away what was written: it is not vouched for."""
+        for path in self._written:
+            _take_away(path)
+
+    def _leaves(self) -> Iterator[bytes]:
+        """The hashes of the entries from the mirror's last full tile on."""
+        self._look_back()
+        for tile in tiles(self._there.size, self._here.size):
+            if tile.level is None:
+                data = self._fetch(tile.path)
+                for entry in read_entry_bundle(data, tile.width):
+                    leaf = leaf_hash(entry)
+                    self._edge.add(leaf)
+                    self._look_back()
+                    yield leaf
+                self._bundles.append((tile.path, data))
+
+    def _look_back(self) -> None:
+        """Where the mirror ended it must have been the beginning of what comes."""
+        if self._edge.size == self._here.size:
+            _same(self._edge.root(), self._here)
+
+    def _read(self, tile: Tile) -> bytes:
+        return (self._folder / tile.path).read_bytes()
+
+
+def _same(root: bytes, checkpoint: Checkpoint) -> None:
+    if root != checkpoint.root:
+        raise Unreadable(
+            f"The entries do not make the root that was signed over {checkpoint.size:,} of them. {_NOT_THIS}"
+        )
+
+
+def _take_away(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # its folder holds more
+        path.parent.rmdir()
+
+
+def _write(target: Path, data: bytes) -> None:
+    """The file appears whole, and is on the disk before anything after it is written."""
+    unfinished = target.with_name(target.name + ".part")
+    with unfinished.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(target)
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,239 @@
+"""A mirror that fetches: it takes what is signed and follows from what it has, and nothing else."""
+
+from __future__ import annotations
+
+import http.server
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from world import World
+
+from custody import audit
+from custody.channels.tiles import fetcher
+from custody.cli.main import _commands
+from custody.errors import Undelivered, Unreadable
+from custody.ledger.merkle import Frontier, leaf_hash
+from custody.ledger.note import Checkpoint, LogKey, policy_text
+from custody.ledger.tiles import Tree, entry_bundle, hash_tiles, tiles
+from custody.mirror import pull, state
+from custody.store import export
+
+
+class Log:
+    """A log of made-up entries, as its files; `size` of them are there."""
+
+    def __init__(self, size: int, key: LogKey | None = None) -> None:
+        self.key = key or LogKey("log.test/one", Ed25519PrivateKey.generate())
+        self.entries = [b"entry %d" % number for number in range(70_000)]
+        self.size = size
+        self.fetched: list[str] = []
+
+    @property
+    def policy(self) -> bytes:
+        return policy_text(str(self.key.verifier)).encode()
+
+    def files(self) -> dict[str, bytes]:
+        here = self.entries[: self.size]
+        leaves = [leaf_hash(entry) for entry in here]
+        frontier = Frontier()
+        for leaf in leaves:
+            frontier.add(leaf)
+        found = dict(hash_tiles(leaves))
+        for tile in tiles(self.size):
+            if tile.level is None:
+                found[tile.path] = entry_bundle(here[tile.number * 256 :][: tile.width])
+        note = self.key.sign(Checkpoint("log.test/one", self.size, frontier.root()))
+        return found | {"checkpoint": note.encode()}
+
+    def fetcher(self, **changed: bytes) -> Callable[[str], bytes]:
+        files = self.files() | changed
+
+        def fetch(path: str) -> bytes:
+            self.fetched.append(path)
+            return files[path]
+
+        return fetch
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+GROWTHS = [
+    (1, 2, 255, 256, 257, 513),
+    (255, 300, 512),
+    (256, 511, 1000),
+    (257, 258),
+    (512, 1024),
+    (65_535, 65_536, 65_537, 70_000),
+]
+
+
+@pytest.mark.parametrize("sizes", GROWTHS, ids=str)
+def test_a_mirror_grows_with_its_log(sizes: tuple[int, ...], tmp_path: Path) -> None:
+    log, before = Log(0), 0
+    for size in sizes:
+        log.size = size
+        log.fetched.clear()
+        assert pull(tmp_path, log.fetcher(), log.policy) == (before, size)
+        assert held(tmp_path) == log.files()
+        assert len(log.fetched) == 2 + (size - 1) // 256 - before // 256, "what it has is not fetched again"
+        before = size
+    assert pull(tmp_path, log.fetcher(), log.policy) == (before, before)
+
+
+def test_what_is_read_from_the_files_of_a_tree_is_the_tree(tmp_path: Path) -> None:
+    log = Log(66_000)
+    pull(tmp_path, log.fetcher(), log.policy)
+    tree = Tree(66_000, lambda tile: (tmp_path / tile.path).read_bytes())
+    there = state(tmp_path)
+    assert there is not None
+    assert tree.frontier().root() == there.root
+
+
+def refused(log: Log, folder: Path, fetch: Callable[[str], bytes], why: str) -> None:
+    """Refused with this sentence, and nothing of it stays."""
+    before = held(folder)
+    with pytest.raises(Unreadable, match=why):
+        pull(folder, fetch, log.policy)
+    assert held(folder) == before
+
+
+@pytest.mark.parametrize("old", [256, 300, 700])
+def test_another_history_is_refused_and_nothing_of_it_stays(old: int, tmp_path: Path) -> None:
+    log = Log(old)
+    pull(tmp_path, log.fetcher(), log.policy)
+    other = Log(1200, log.key)
+    other.entries[old - 1] = b"never happened"
+    refused(
+        log, tmp_path, other.fetcher(), f"do not make the root that was signed over ({old}|1,200) of them"
+    )
+    other.size = old
+    refused(log, tmp_path, other.fetcher(), f"do not make the root that was signed over {old} of them")
+    other.size = old - 1
+    refused(log, tmp_path, other.fetcher(), f"fewer than the {old} that it has signed before")
+    log.size = 1200
+    assert pull(tmp_path, log.fetcher(), log.policy) == (old, 1200)
+    assert held(tmp_path) == log.files()
+
+
+def test_what_is_not_what_was_signed_is_refused(tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    log.size = 1000
+    files = log.files()
+    chance = random.Random(1)
+    for path in ("tile/entries/001", "tile/entries/002", "tile/entries/003.p/232"):
+        for _ in range(30):
+            changed = bytearray(files[path])
+            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+            refused(log, tmp_path, log.fetcher(**{path: bytes(changed)}), "root that was signed|bundle")
+        refused(log, tmp_path, log.fetcher(**{path: files[path][:-1]}), "ends within an entry")
+        refused(log, tmp_path, log.fetcher(**{path: files[path] + b"\0"}), "holds more than its entries")
+    other = Log(1000)
+    refused(log, tmp_path, other.fetcher(), "not signed|signature")
+    twin = Log(1000, LogKey("log.test/two", Ed25519PrivateKey.generate()))
+    refused(twin, tmp_path, log.fetcher(), "policy")
+
+
+def test_a_mirror_whose_own_right_edge_was_changed_says_so(tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    (tmp_path / "tile/1/000.p/1").write_bytes(bytes(32))
+    log.size = 400
+    refused(log, tmp_path, log.fetcher(), "do not make the root that was signed over 300 of them")
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_what_stops_it_halfway_leaves_the_state_before(after: int, tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    before = held(tmp_path)
+    log.size = 1000
+    fetch = log.fetcher()
+    left = [after]
+
+    def breaks(path: str) -> bytes:
+        if not left[0]:
+            raise Undelivered("the line broke", silent=True)
+        left[0] -= 1
+        return fetch(path)
+
+    if after < 4:
+        with pytest.raises(Undelivered):
+            pull(tmp_path, breaks, log.policy)
+        assert held(tmp_path) == before
+    assert pull(tmp_path, fetch, log.policy) == (300, 1000)
+    assert held(tmp_path) == log.files()
+
+
+# ------------------------------------------------------------------------------------ over a real network
+
+
+@pytest.fixture
+def site(loose: World, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A web server that gives the book's exported files to whoever has the token; and where they are."""
+    files = tmp_path / "files"
+    loose.dispatch(2)
+    export.export_tiles(loose.book, files)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(files))  # type: ignore[arg-type]
+
+        def do_GET(self) -> None:
+            if self.headers["Authorization"] != "Bearer secret":
+                self.send_error(401)
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", files
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.on("sqlite")
+def test_the_command_mirrors_a_log_from_another_machine(
+    loose: World, site: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, files = site
+    (tmp_path / "token").write_text("secret\n")
+    command = ["log", "mirror", str(tmp_path / "mirror"), "--from", url]
+    command += ["--policy", str(loose.folder / "policy"), "--token", str(tmp_path / "token")]
+    done = CliRunner().invoke(_commands(), command)
+    assert done.exit_code == 0, done.output
+    assert "of them new" in done.output
+    assert held(tmp_path / "mirror") == held(files)
+    assert audit.verify(tmp_path / "mirror", loose.policy(), genesis=loose.genesis).sound
+    loose.register(3)
+    export.export_tiles(loose.book, files)
+    assert CliRunner().invoke(_commands(), command).exit_code == 0
+    assert held(tmp_path / "mirror") == held(files)
+    (tmp_path / "token").write_text("wrong\n")
+    done = CliRunner().invoke(_commands(), command)
+    assert done.exit_code == 1
+    assert "does not take this token for checkpoint" in done.output
+    done = CliRunner().invoke(_commands(), command[:5])
+    assert "--from takes --policy and --token with it" in done.output
+
+
+def test_a_token_never_travels_in_the_clear() -> None:
+    with pytest.raises(Undelivered, match="in the clear"):
+        fetcher("http://log.test/log", "secret")
+
+
+def test_a_log_that_is_away_is_told() -> None:
+    with pytest.raises(Undelivered, match=r"no answer from the log at http://127\.0\.0\.1:1/checkpoint"):
+        fetcher("http://127.0.0.1:1/", "secret")("checkpoint")
