@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from custody.errors import Unreadable
-from custody.ledger.keys import one_spelling
-from custody.strict import base64text, json_bytes, read_json, unbase64
+from custody.ledger.keys import PublicKey, one_spelling
+from custody.strict import base64text, json_bytes, unbase64
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 ENVELOPE_MOST: Final = 32 * 1024
 """Bytes of the largest envelope. C2SP tlog-tiles would allow 65,535."""
-SIGNATURES_MOST: Final = 2
 
 
 def pae(payload: bytes) -> bytes:
@@ -57,6 +57,13 @@ class Envelope:
             }
         )
 
+    def holds(self, keys: Sequence[PublicKey]) -> bool:
+        """Whether each signature is by the key that stands in its place here."""
+        signed = pae(self.payload)
+        return all(
+            key.verifies(signature.der, signed) for key, signature in zip(keys, self.signatures, strict=True)
+        )
+
     @classmethod
     def read(cls, leaf: bytes) -> Envelope:
         """The envelope of these bytes, or Unreadable; accepts exactly what `leaf` writes."""
@@ -64,24 +71,24 @@ class Envelope:
             raise Unreadable(
                 f"An envelope holds {ENVELOPE_MOST:,} bytes at most, this one has {len(leaf):,}."
             )
-        value: Any = read_json(leaf)
-        try:
-            envelope = cls(
-                unbase64(value["payload"]),
-                tuple([_signature(s["keyid"], s["sig"]) for s in value["signatures"]]),
-            )
-        except (KeyError, TypeError) as problem:
-            raise Unreadable("This is not a DSSE envelope.") from problem
-        if not 1 <= len(envelope.signatures) <= SIGNATURES_MOST or envelope.leaf() != leaf:
-            raise Unreadable("This envelope is not in the one spelling that it has.")
-        return envelope
+        found = _LEAF.fullmatch(leaf)
+        if found is None:
+            raise Unreadable("This is not a DSSE envelope in the one spelling that it has.")
+        payload, *pairs = [part.decode("ascii") for part in found.groups() if part is not None]
+        return cls(unbase64(payload), tuple(map(_signature, pairs[::2], pairs[1::2])))
 
 
-_KEY_ID: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_BASE64: Final = rb"([A-Za-z0-9+/]*={0,2})"
+_SIGNATURE: Final = rb'\{"keyid":"([0-9a-f]{64})","sig":"%s"\}' % _BASE64
+_LEAF: Final = re.compile(
+    rb'\{"payload":"%s","payloadType":"%s","signatures":\[%s(?:,%s)?\]\}'
+    % (_BASE64, re.escape(PAYLOAD_TYPE.encode()), _SIGNATURE, _SIGNATURE)
+)
+"""What `leaf` writes, with one signature or two. That the base64 has one spelling is for `unbase64`."""
 
 
 def _signature(key: str, encoded: str) -> Signature:
     der = unbase64(encoded)
-    if not _KEY_ID.fullmatch(key) or one_spelling(der) != der:
-        raise Unreadable("A signature is DER with the lower s, and its keyid 64 hexadecimal digits.")
+    if one_spelling(der) != der:
+        raise Unreadable("A signature is DER with the lower s.")
     return Signature(key, der)

@@ -11,7 +11,7 @@ was down for an hour does not make the ladder an hour longer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -29,7 +29,7 @@ from custody.facts import (
     Rung,
 )
 from custody.rules.people import Person, new
-from custody.rules.world import Event, Noun, World
+from custody.rules.world import Event, Noun, World, replace
 
 ACKNOWLEDGED_FOR: Final = timedelta(minutes=60)
 DEADLINES: Final[tuple[Cause, ...]] = ("not-picked-up", "overdue")

@@ -6,13 +6,13 @@ case and seal, which stand for that reading; they never open a case.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from custody.errors import Impossible
 from custody.facts import Packed
 from custody.rules.media import Medium, medium
 from custody.rules.people import signer
-from custody.rules.world import Event, Noun, World
+from custody.rules.world import Event, Noun, World, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ time. Until it is picked up, what is due is the pick-up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,7 +27,7 @@ from custody.rules.alarms import DEADLINES, Alarm
 from custody.rules.cases import Packing
 from custody.rules.media import Medium, medium
 from custody.rules.people import Organisation, Person, Site, signer
-from custody.rules.world import Event, Noun, World
+from custody.rules.world import Event, Noun, World, replace
 
 PICK_UP_GRACE: Final = timedelta(minutes=15)
 """After a missed pick-up the site managers have so long to find every medium before the ladder begins."""

@@ -19,7 +19,7 @@ be lost with a phone, and the media are there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -29,7 +29,7 @@ from custody.rules.alarms import Alarm
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, along, arrive, flagged, picked_up, ring
 from custody.rules.people import Device, Person, new, signer
-from custody.rules.world import Event, Noun, World, check_seen, seen_size
+from custody.rules.world import Event, Noun, World, check_seen, replace, seen_size
 
 YOUNG: Final = "the receiver's device was less than a day old"
 """The flag of a receipt by which a second person must stand."""

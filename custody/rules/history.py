@@ -7,18 +7,21 @@ An event is judged only by what came before it and by rules that do not change o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from custody import facts
 from custody.errors import Backwards, Forged, Impossible, NotFound
 from custody.facts import KINDS, Fact, Signed, Statement, Subject
-from custody.ledger.envelope import Envelope, pae
+from custody.ledger.envelope import Envelope
 from custody.ledger.keys import public_key
 from custody.rules import alarms, cases, consignments, daily, handoffs, incidents, media, people
-from custody.rules.people import Device, Person
-from custody.rules.world import Event, Log, World, check_seen
+from custody.rules.consignments import Route
+from custody.rules.people import Device, Organisation, Person, Site
+from custody.rules.world import Event, Log, Noun, World, check_seen, replace
+
+FEW: Final[tuple[type[Noun], ...]] = (Log, Organisation, Site, Person, Device, Route)
+"""Kinds of which there are few and which every fact looks at: who keeps a world keeps these in memory."""
 
 _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.Genesis: people.genesis,
@@ -79,14 +82,25 @@ def check_signatures(world: World, fact: Fact, envelope: Envelope) -> None:
 
     Whether these are the signers that the fact wants is for `evolve`.
     """
+    keys = signing_keys(world, fact, [signature.key for signature in envelope.signatures])
+    if not envelope.holds([public_key(spki) for spki in keys]):
+        raise Forged("A signature does not hold.")
+
+
+def signing_keys(world: World, fact: Fact, signers: Sequence[str]) -> list[str]:
+    """The SPKIs of these key ids, as this fact may be signed with them at this point; else Forged."""
     introduced = {public_key(spki).id: spki for spki in fact.introduces()}
-    signed = pae(envelope.payload)
-    for signature in envelope.signatures:
-        spki = introduced.get(signature.key) or _known_key(world, signature.key)
-        if spki is None:
-            raise Forged("This is signed by a key that is not enrolled here.")
-        if not public_key(spki).verifies(signature.der, signed):
-            raise Forged("A signature does not hold.")
+    found = [introduced.get(key) or _known_key(world, key) for key in signers]
+    keys = [spki for spki in found if spki is not None]
+    if len(keys) != len(found):
+        raise Forged("This is signed by a key that is not enrolled here.")
+    return keys
+
+
+def known_keys(world: World) -> dict[str, str]:
+    """Every key that signed or may sign at this point: SPKIs by key id."""
+    devices = {device.id: device.spki for device in world.all(Device)}
+    return devices | {log.server_key: log.server_spki for log in world.all(Log)}
 
 
 def _known_key(world: World, key: str) -> str | None:

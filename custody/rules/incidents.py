@@ -8,7 +8,7 @@ nobody looks after rings again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +18,7 @@ from custody.rules.alarms import Alarm
 from custody.rules.consignments import Consignment
 from custody.rules.media import Medium
 from custody.rules.people import Person, new, signer
-from custody.rules.world import Event, Noun, World
+from custody.rules.world import Event, Noun, World, replace
 
 DECISION_LASTS: Final = timedelta(hours=24)
 

@@ -8,14 +8,14 @@ consignment, never to two.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from custody.errors import Conflict, Impossible
 from custody.facts import Described, Labelled, Registered
 from custody.rules.people import Site, new
-from custody.rules.world import Event, Noun, World
+from custody.rules.world import Event, Noun, World, replace
 
 SIGHTED_FOR: Final = timedelta(hours=1)
 """Who reports one label again and again wakes nobody more often than this; each report is recorded."""

@@ -13,7 +13,7 @@ confirm alone, and the audit lists each device that came in so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,7 +33,7 @@ from custody.facts import (
     Subject,
 )
 from custody.ledger.keys import public_key
-from custody.rules.world import Event, Log, Noun, World
+from custody.rules.world import Event, Log, Noun, World, replace
 
 YOUNG: Final = timedelta(hours=24)
 """For so long a new device's receipts need a second person: a stolen session cannot end a transit alone."""

@@ -1,16 +1,18 @@
 """The world as the ledger tells it: nouns by name, and the events that change them.
 
 `evolve(world, event)` (in `custody.rules.history`) reads nouns and puts new ones; a noun is frozen, so
-that what was is never changed behind anybody's back. The auditor's world is this class, dictionaries in
-memory. The book's (`custody.store.book`) has the same interface over its tables, so that server and
+that what was is never changed behind anybody's back. The book's world (`custody.store.book`) has this
+interface over its tables, the auditor's (`custody.audit.notebook`) over a file of its own, so that server and
 auditor run the very same rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
 
 from custody.errors import Backwards, Impossible, NotFound
@@ -29,6 +31,19 @@ class Noun:
 
 
 N = TypeVar("N", bound=Noun)
+
+
+def replace(noun: N, **changes: Any) -> N:
+    """The same noun with these members changed: `dataclasses.replace`, which the fold waited for most."""
+    kind: Any = type(noun)
+    names, members = _members(kind)
+    return cast("N", kind(**{**dict(zip(names, members(noun), strict=True)), **changes}))
+
+
+@cache
+def _members(kind: type[Noun]) -> tuple[list[str], Callable[[Noun], tuple[Any, ...]]]:
+    names = [field.name for field in fields(kind)]
+    return names, attrgetter(*names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,3 @@ SHELVES: Final[dict[type[Noun], Shelf]] = {
     )
 }
 """Every kind of noun, with its table."""
-
-FEW: Final = (Log, Organisation, Site, Person, Device, Route)
-"""Kinds of which there are few and which every act looks at: a process keeps them between pages."""

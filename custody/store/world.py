@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 from typing_extensions import override
 
+from custody.rules.history import FEW
 from custody.rules.people import number
 from custody.rules.world import N, Noun, World
-from custody.store.nouns import FEW, SHELVES
+from custody.store.nouns import SHELVES
 
 ASKED_AT_ONCE: Final = 500
 """Names in one query; every database takes so many."""
