@@ -115,7 +115,7 @@ def _whole(text: str) -> int:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_members, parse_float=_no_fraction, parse_constant=_no_fraction, parse_int=_whole
 )
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,22 +167,26 @@ class Record(Generic[T]):
         """The instance that this JSON object stands for, or Unreadable naming the member."""
         if type(value) is not dict:
             raise Unreadable(f"A {self._cls.__name__} is a JSON object.")
-        arguments = {}
+        arguments = []
         for name, read, _, default in self._fields:
             if name in value:
                 try:
-                    arguments[name] = read(value[name])
+                    argument = read(value[name])
                 except Unreadable as problem:
                     raise Unreadable(f"{name}: {problem}") from None
-                if default is not MISSING and arguments[name] == default:
+                if default is not MISSING and argument == default:
                     raise Unreadable(f"{name}: the default is left out, not written.")
+                arguments.append(argument)
             elif default is MISSING:
                 raise Unreadable(f"The member {name} is missing.")
-        if list(value) != [name for name in self._names if name in value]:
+            else:
+                arguments.append(default)
+        there = list(value)
+        if there != self._names and there != [name for name in self._names if name in value]:
             raise Unreadable(
                 f"A {self._cls.__name__} has the members {', '.join(self._names)}, in this order."
             )
-        return self._cls(**arguments)
+        return self._cls(*arguments)
 
     def write(self, instance: T) -> dict[str, Any]:
         """The JSON object that `read` accepts for this instance."""
