@@ -324,7 +324,7 @@ class World:
         """The whole invariant: the ledger is sound, and its fold is what the tables hold."""
         report = self.audit()
         assert report.sound, audit.text(report)
-        assert not [line for line in report.telling if line.startswith("untold")], report.telling
+        assert not [each for each in report.telling if each.kind == "untold"], report.telling
         with self.book.world() as world:
             for kind in SHELVES:
                 told = {noun.id: noun for noun in report.world.all(kind)}

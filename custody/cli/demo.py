@@ -125,7 +125,7 @@ def _close(out: Path, story: Story) -> None:
     )
     with (out / "bundle.zip").open("rb") as bundle:
         report = auditor.verify(bundle, (out / "policy").read_bytes(), genesis=story.genesis)
-    click.echo(f"The auditor, offline, from {out}/bundle.zip: {auditor.verdict(report)}")
+    click.echo(f"The auditor, offline, from {out}/bundle.zip: {report.sentence}")
     python = Path(sys.executable)
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python.name
     judge = f"{shown} -m custody.audit {out}/bundle.zip --policy {out}/policy --genesis {story.genesis}"

@@ -147,12 +147,7 @@ def restore(folder: Path, mirror: Path) -> None:
     since the backup, and accounts, links and tokens that were made since.
     """
     book = parts.open_book(folder, pinned=False)
-    with click.progressbar(length=0, label="Replaying", file=sys.stderr) as bar:
-
-        def tell(done: int, of: int) -> None:
-            bar.length = of
-            bar.update(done - bar.pos)
-
+    with parts.progress("Replaying") as tell:
         restored = export.restore(book, mirror, tell)
     click.echo(
         f"{restored.entries:,} entries came back: the book has {restored.size:,}, and the mirror's root."

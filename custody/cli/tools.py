@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.progress import track
 from sqlmodel import SQLModel
 
-from custody import audit as auditor
 from custody.acts import daily, media
 from custody.acts.pulses import SILENT_MOST
+from custody.audit import __main__ as auditor
 from custody.channels.email import Email
 from custody.cli import parts
 from custody.errors import Refusal, Unreadable, Untrusted
@@ -30,6 +30,7 @@ from custody.settings import Settings
 from custody.store import fsck as whole
 from custody.store import queries
 from custody.store.book import Book
+from custody.writers.audit import audit_report
 from custody.writers.labelling import labels_for
 from labels import identity
 from labels.sheet import STOCKS, calibration, sheet
@@ -157,8 +158,9 @@ def written(target: Path, data: bytes) -> Iterator[None]:
 @click.command("audit", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def audit(arguments: tuple[str, ...]) -> None:
-    """Judge an exported ledger; the same as python -m custody.audit."""
-    sys.exit(auditor.main(arguments))
+    """Judge an exported ledger; the same as python -m custody.audit, which writes no PDF."""
+    forms = {**auditor.FORMS, "pdf": audit_report}
+    sys.exit(auditor.main(arguments, forms, parts.progress))
 
 
 @click.command("fsck")
@@ -175,12 +177,7 @@ def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
     if nightly:
         _every_night(book, parent)
         return
-    with click.progressbar(length=0, label="Entries", file=sys.stderr) as bar:
-
-        def tell(done: int, of: int) -> None:
-            bar.length = of
-            bar.update(done - bar.pos)
-
+    with parts.progress("Entries") as tell:
         wrong = whole.fsck(book, tell)
     for line in wrong:
         click.echo(line)

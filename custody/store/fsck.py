@@ -1,145 +1,254 @@
 """The book against itself: entries to leaves, tiles and checkpoints, and the fold of them to every table.
 
 An auditor judges what was exported; this judges what lies here. It finds a table that was edited, a tile or
-a checkpoint that is not what the entries make, a text that was changed, a notice that was taken away.
+a checkpoint that is not what the entries make, a text that was changed, a notice that was taken away. All of
+it is read row by row, so that a longer book takes no more memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody import audit
-from custody.errors import Refusal, Unreadable
-from custody.facts import Statement
-from custody.ledger.envelope import Envelope, event_id
+from custody.audit.notebook import Notebook
+from custody.audit.reading import Reading, readings
+from custody.audit.report import Report
+from custody.errors import Refusal
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, Opened
-from custody.ledger.tiles import WIDTH
+from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.rules.alarms import Notice
-from custody.rules.world import World
 from custody.store.book import Book
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
-from custody.store.world import BookWorld
+from custody.store.world import ASKED_AT_ONCE
 
 _entry, _tile, _checkpoint, _mention, _private, _outbox = (
     SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint", "mention", "private", "outbox")
 )
 
 Tell = Callable[[int, int], None]
-"""Told how many entries have been looked at, of how many."""
+"""Told how many entries have been looked at, of how many: none while the tree is, which comes first."""
+Rows = Iterator[sa.Row[Any]]
+FETCHED: Final = 500
+"""Rows in memory at once."""
 
 
 def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[str]:
     """What is not as it must be, a sentence each; nothing where the book is whole. Changes nothing."""
     with book.read() as connection:
-        entries = _Entries(connection, tell)
-        found = [
-            *entries.wrong,
-            *_tiles(connection, entries.leaves),
-            *_checkpoints(book, connection, entries),
-        ]
+        tree = _Tree(book, connection, tell)
+        found = tree.wrong()
         if found:
             return found  # what is folded from these entries would only repeat it
-        report = audit.fold(entries.data, Opened(entries.tree(), (str(book.keys.log.verifier),), ()))
-        if not report.sound:
-            return [f"Entry {report.entry} breaks step {report.failed} of an audit: {report.why}"]
-        return [*_nouns(connection, report.world), *_beside(connection, entries, report.world)]
+        fold = _Fold(book, connection, Checkpoint(book.origin, tree.size, tree.root), tell)
+        found = fold.wrong()
+        if found:
+            return found
+        return [*_nouns(connection, fold.told), *fold.misled(), *_beside(connection, fold.told)]
 
 
-class _Entries:
-    """The entries in their order, what is wrong with their rows, and what they mention."""
-
-    def __init__(self, connection: sa.Connection, tell: Tell) -> None:
-        self.data: list[bytes] = []
-        self.leaves: list[bytes] = []
-        self.roots: dict[int, bytes] = {}
-        self.mentions: set[tuple[str, int]] = set()
-        self.wrong: list[str] = []
-        count = int(connection.scalar(sa.select(sa.func.count()).select_from(_entry)) or 0)
-        frontier = Frontier()
-        for index, row in enumerate(connection.execute(sa.select(_entry).order_by(_entry.c.seq))):
-            self.wrong += self._take(index, row)
-            frontier.add(leaf_hash(row.data))
-            self.data.append(row.data)
-            self.leaves.append(leaf_hash(row.data))
-            self.roots[index + 1] = frontier.root()
-            if index % WIDTH == 0:
-                tell(index, count)
-
-    def _take(self, index: int, row: sa.Row[tuple[object, ...]]) -> Iterator[str]:
-        if row.seq != index:
-            yield f"Entry {index} is missing: the next one is numbered {row.seq}."
-        if row.leaf_hash != leaf_hash(row.data):
-            yield f"Entry {row.seq} is not the one whose hash stands beside it."
-        try:
-            payload = Envelope.read(row.data).payload
-            if row.event_id != event_id(payload):
-                yield f"Entry {row.seq} stands under another event's id."
-            self.mentions |= {(subject, row.seq) for subject in mentions(Statement.read(payload).fact)}
-        except Unreadable as problem:
-            yield f"Entry {row.seq} cannot be read: {problem}"
-
-    def tree(self) -> Checkpoint:
-        size = len(self.data)
-        return Checkpoint("", size, self.roots.get(size, b""))
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Rows:
+    yield from connection.execute(query, execution_options={"yield_per": FETCHED})
 
 
-def _tiles(connection: sa.Connection, leaves: list[bytes]) -> Iterator[str]:
-    """The stored tiles are the full ones, all of them, and what the leaves make them."""
-    wanted: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-    level, row = 0, leaves
-    while len(row) >= WIDTH:
-        full = [row[start : start + WIDTH] for start in range(0, len(row) - WIDTH + 1, WIDTH)]
-        roots = [perfect_root(tile) for tile in full]
-        wanted |= {(level, n): (roots[n], b"".join(tile)) for n, tile in enumerate(full)}
-        level, row = level + 1, roots
-    there = {(r.level, r.number): (r.root, r.hashes) for r in connection.execute(sa.select(_tile))}
-    for name in sorted(wanted.keys() | there.keys()):
-        if there.get(name) != wanted.get(name):
-            yield f"Tile {name[1]} of level {name[0]} is not the one that the entries make."
+class _Tree:
+    """Goes through the entries as bytes, and with them through tiles and checkpoints."""
 
+    def __init__(self, book: Book, connection: sa.Connection, tell: Tell) -> None:
+        self._book = book
+        self._tell = tell
+        self._count = int(connection.scalar(sa.select(sa.func.count()).select_from(_entry)) or 0)
+        self._connection = connection
+        self._edge = Frontier()
+        self._checkpoints = _rows(connection, sa.select(_checkpoint).order_by(_checkpoint.c.size))
+        self._checkpoint = next(self._checkpoints, None)
+        self._entries: list[str] = []
+        self._signed: list[str] = []
+        self._newest = 0
 
-def _checkpoints(book: Book, connection: sa.Connection, entries: _Entries) -> Iterator[str]:
-    """Each is signed by the log, over the entries that it says; the newest is over all of them."""
-    newest = 0
-    for row in connection.execute(sa.select(_checkpoint).order_by(_checkpoint.c.size)):
-        newest = row.size
-        expected = Checkpoint(book.origin, row.size, entries.roots.get(row.size, b""))
-        try:
-            holds = book.signed(row.note.encode()) and Checkpoint.of(row.note) == expected == Checkpoint(
-                book.origin, row.size, row.root
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self._edge.size
+
+    @property
+    def root(self) -> bytes:
+        """The root over them."""
+        return self._edge.root()
+
+    def wrong(self) -> list[str]:
+        """What is not as the entries make it."""
+        full = ((Tile.read(path), data) for path, data in hash_tiles(self._leaves()))
+        tiles = [words for tile, data in full if tile.width == WIDTH for words in self._compare(tile, data)]
+        while self._checkpoint is not None:
+            self._check(b"")
+        if self._newest != self.size:
+            self._signed.append(
+                f"The newest checkpoint is of {self._newest:,} entries, and {self.size:,} are here."
             )
+        return [*self._entries, *tiles, *self._too_many(), *self._signed]
+
+    def _leaves(self) -> Iterator[bytes]:
+        query = sa.select(_entry.c.seq, _entry.c.leaf_hash, _entry.c.data).order_by(_entry.c.seq)
+        for index, row in enumerate(_rows(self._connection, query)):
+            if index % WIDTH == 0:
+                self._tell(0, self._count)
+            if row.seq != index:
+                self._entries.append(f"Entry {index} is missing: the next one is numbered {row.seq}.")
+            leaf = leaf_hash(row.data)
+            if row.leaf_hash != leaf:
+                self._entries.append(f"Entry {row.seq} is not the one whose hash stands beside it.")
+            while self._checkpoint is not None and self._checkpoint.size <= index:
+                self._check(b"")
+            self._edge.add(leaf)
+            while self._checkpoint is not None and self._checkpoint.size == index + 1:
+                self._check(self._edge.root())
+            yield leaf
+
+    def _compare(self, tile: Tile, data: bytes) -> Iterator[str]:
+        query = sa.select(_tile).where(_tile.c.level == tile.level, _tile.c.number == tile.number)
+        row = self._connection.execute(query).first()
+        hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
+        if row is None or (row.hashes, row.root) != (data, perfect_root(hashes)):
+            yield _other(tile.level, tile.number)
+
+    def _too_many(self) -> Iterator[str]:
+        for row in _rows(self._connection, sa.select(_tile.c.level, _tile.c.number)):
+            if not 0 <= row.number < self.size // WIDTH ** (row.level + 1):
+                yield _other(row.level, row.number)
+
+    def _check(self, root: bytes) -> None:
+        """The next checkpoint is signed by the log, over the entries that it says, whose root this is."""
+        row: Any = self._checkpoint
+        self._checkpoint = next(self._checkpoints, None)
+        self._newest = row.size
+        expected = Checkpoint(self._book.origin, row.size, root)
+        try:
+            signed = self._book.signed(row.note.encode())
+            holds = signed and Checkpoint.of(row.note) == expected and row.root == root
         except Refusal:
             holds = False
         if not holds:
-            yield f"The checkpoint of {row.size:,} entries is not the log's over the entries here."
-    if newest != len(entries.data):
-        yield f"The newest checkpoint is of {newest:,} entries, and {len(entries.data):,} are here."
+            self._signed.append(
+                f"The checkpoint of {row.size:,} entries is not the log's over the entries here."
+            )
 
 
-def _nouns(connection: sa.Connection, told: World) -> Iterator[str]:
-    held = BookWorld(connection)
+def _other(level: int | None, number: int) -> str:
+    return f"Tile {number} of level {level} is not the one that the entries make."
+
+
+class _Fold:
+    """Goes through the entries as statements, and with them through the index of histories.
+
+    `told` is the world that they tell.
+    """
+
+    def __init__(self, book: Book, connection: sa.Connection, tree: Checkpoint, tell: Tell) -> None:
+        self.told = Notebook()
+        self._connection = connection
+        self._size = tree.size
+        self._tell = tell
+        self._history = audit.History(
+            Report(size=tree.size, world=self.told), Opened(tree, (str(book.keys.log.verifier),), ())
+        )
+        self._beside: deque[tuple[str, set[str]]] = deque()
+        self._misled: list[tuple[str, int]] = []
+
+    def wrong(self) -> list[str]:
+        """The entries that stand under a wrong id, or else what an audit of them says."""
+        found: list[str] = []
+        helped = self._size >= audit.HELPED
+        try:
+            with contextlib.closing(readings(self._entries(), self._history.keys, helped=helped)) as ahead:
+                for entry, reading in ahead:
+                    found += self._compare(reading)
+                    self._history.add(entry, reading)
+            self._history.close()
+        except audit.Failed as verdict:
+            return [*found, f"Entry {verdict.entry} breaks step {verdict.step} of an audit: {verdict}"]
+        return found
+
+    def _entries(self) -> Iterator[bytes]:
+        """The entries' bytes; what stands beside each waits until it has been read, which is ahead."""
+        here = _mention.c.seq.between(0, self._size - 1)
+        index = _rows(self._connection, sa.select(_mention).where(here).order_by(_mention.c.seq))
+        groups = groupby(index, key=lambda row: int(row.seq))
+        place, rows = next(groups, (self._size, iter(())))
+        query = sa.select(_entry.c.event_id, _entry.c.data).order_by(_entry.c.seq)
+        for seq, entry in enumerate(_rows(self._connection, query)):
+            subjects = set()
+            if place == seq:
+                subjects = {row.subject for row in rows}
+                place, rows = next(groups, (self._size, iter(())))
+            self._beside.append((entry.event_id, subjects))
+            yield entry.data
+
+    def _compare(self, reading: Reading) -> Iterator[str]:
+        """What stands beside the next entry and is not what it says."""
+        index = self._history.index
+        if index % WIDTH == 0:
+            self._tell(index, self._size)
+        event, subjects = self._beside.popleft()
+        if reading.statement is not None:
+            if event != reading.event:
+                yield f"Entry {index} stands under another event's id."
+            odd = subjects ^ mentions(reading.statement.fact)
+            self._misled += ((subject, index) for subject in odd)
+
+    def misled(self) -> Iterator[str]:
+        """What the index of histories has too many or lacks."""
+        nowhere = sa.not_(_mention.c.seq.between(0, self._size - 1))
+        rows = _rows(self._connection, sa.select(_mention).where(nowhere))
+        for subject, seq in sorted([*self._misled, *((row.subject, row.seq) for row in rows)]):
+            yield f"The history of {subject} has entry {seq} where it should not, or lacks it."
+
+
+def _nouns(connection: sa.Connection, told: Notebook) -> Iterator[str]:
+    """The rows that are not what the ledger says, and the nouns that have no row."""
     for kind, shelf in SHELVES.items():
-        ours = {noun.id: noun for noun in told.all(kind)}
-        theirs = {noun.id: noun for noun in held.all(kind)}
-        for name in sorted(ours.keys() | theirs.keys()):
-            if ours.get(name) != theirs.get(name):
-                yield f"{name} in the table {shelf.table.name} is not what the ledger says of it."
+        known = 0
+        for row in _rows(connection, sa.select(shelf.table)):
+            noun = told.find(kind, row.id)
+            known += noun is not None
+            if noun != shelf.noun(row):
+                yield _not_told(row.id, shelf.table)
+        if known < told.count(kind):
+            for name in _absent(connection, shelf.table.c.id, (noun.id for noun in told.all(kind))):
+                yield _not_told(name, shelf.table)
 
 
-def _beside(connection: sa.Connection, entries: _Entries, told: World) -> Iterator[str]:
-    """What follows from the ledger and is no noun: the index, the texts, what waits to be sent."""
-    index = {(row.subject, row.seq) for row in connection.execute(sa.select(_mention))}
-    for subject, seq in sorted(index ^ entries.mentions):
-        yield f"The history of {subject} has entry {seq} where it should not, or lacks it."
-    for row in connection.execute(sa.select(_private)):
+def _not_told(name: str, table: sa.Table) -> str:
+    return f"{name} in the table {table.name} is not what the ledger says of it."
+
+
+def _beside(connection: sa.Connection, told: Notebook) -> Iterator[str]:
+    """What follows from the ledger and is no noun: the texts, what waits to be sent."""
+    for row in _rows(connection, sa.select(_private)):
         if commitment_of(row.salt, row.text) != row.commitment:
             yield f"The text under {row.commitment[:12]} was changed: the ledger commits to another one."
-    waiting = {notice.id for notice in told.all(Notice) if notice.accepted_at is None}
-    for notice in sorted(waiting ^ set(connection.scalars(sa.select(_outbox.c.notice)))):
-        yield f"The notice {notice} is to be sent and is not in the outbox, or is there without need."
+    odd = []
+    for row in _rows(connection, sa.select(_outbox.c.notice)):
+        notice = told.find(Notice, row.notice)
+        if notice is None or notice.accepted_at is not None:
+            odd.append(row.notice)
+    waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
+    for name in sorted([*odd, *_absent(connection, _outbox.c.notice, waiting)]):
+        yield f"The notice {name} is to be sent and is not in the outbox, or is there without need."
+
+
+def _absent(connection: sa.Connection, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:
+    """Those of the names that the column has not."""
+    rest = iter(names)
+    while some := list(islice(rest, ASKED_AT_ONCE)):
+        there = set(connection.scalars(sa.select(column).where(column.in_(some))))
+        yield from (name for name in some if name not in there)

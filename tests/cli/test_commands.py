@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pypdfium2
 import pytest
 import qrcode
 from world import World
@@ -84,6 +85,21 @@ def test_every_weakening_of_a_small_book_is_shown_in_the_audit(
     assert "weaker    One of the senior managers is of another organisation" in said
     assert "weaker    Two of three custodians" in said
     assert re.search(r"sound, [0-9]+ entries", said)
+
+
+def test_an_audit_is_printed_and_goes_on_from_its_notebook(small: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = small
+    bundle, pdf, kept = (str(tmp_path / name) for name in ("bundle.zip", "report.pdf", "notebook"))
+    custody("export", "--book", str(folder), bundle)
+    judged = ["audit", bundle, "--policy", str(folder / "policy"), "--notebook", kept]
+    said = custody(*judged, "--format", "pdf", "--out", pdf)
+    (page,) = pypdfium2.PdfDocument(pdf)
+    printed = page.get_textpage().get_text_bounded()
+    assert "Audit: sound" in printed
+    assert said.strip().removeprefix("sound, ") in printed
+    assert (folder / "genesis.txt").read_text("ascii")[:8] in printed
+    again = json.loads(custody(*judged, "--format", "json"))
+    assert (again["verdict"], again["judged_before"]) == ("sound", again["entries"])
 
 
 def test_a_book_is_never_made_over_another(small: tuple[Path, str]) -> None:

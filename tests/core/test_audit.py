@@ -13,26 +13,26 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from insider import Insider, Transaction, packed, signed
 from world import START, World, new_key
 
 from custody import audit
 from custody.acts import alarms
+from custody.audit.__main__ import main
 from custody.facts import (
     Climbed,
     Enrolled,
-    Fact,
     Granted,
     Invited,
     Received,
     Recipient,
     Revoked,
-    Signed,
     SiteOpened,
     Statement,
     Subject,
@@ -40,7 +40,6 @@ from custody.facts import (
 from custody.facts import Grant as Role
 from custody.ledger import bundle, tiles
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
-from custody.ledger.keys import SigningKey
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, LogKey, VerifierKey
 from custody.rules import overdue
@@ -73,7 +72,7 @@ class Desk:
         return self.run(*arguments, *(["--genesis", genesis] if genesis else []))
 
     def run(self, *arguments: str) -> int:
-        code = audit.main(arguments)
+        code = main(arguments)
         self.out, self.err = self.capture.readouterr()
         return code
 
@@ -342,100 +341,6 @@ def test_the_report_says_how_far_a_pin_reaches(loose: World, desk: Desk) -> None
 
 
 # ---------------------------------------------------------------------- an insider with the server's keys
-
-
-@dataclass
-class Transaction:
-    envelopes: list[Envelope]
-    at: datetime
-    how: Any
-
-
-class Insider:
-    """Holds the log's key and the server's: writes any ledger that they like, and signs it."""
-
-    def __init__(self, world: World) -> None:
-        self.origin = world.book.origin
-        self.log, self.server = world.log_key, world.book.keys.server
-        self.genesis = world.genesis
-        self.transactions: list[Transaction] = []
-        taken: list[Envelope] = []
-        for entry in entries(world.bundle()):
-            envelope = Envelope.read(entry)
-            fact = Statement.read(envelope.payload).fact
-            if isinstance(fact, Received):
-                self.transactions.append(Transaction(taken, fact.at, fact.how))
-                taken = []
-            else:
-                taken.append(envelope)
-
-    def speak(self, fact: Fact, *keys: SigningKey, about: str | None = None) -> Envelope:
-        """An envelope of this fact, by these keys; the server's where none is named."""
-        seen = self.seen() if fact.signed is Signed.PERSON or isinstance(fact, Enrolled) else None
-        made = fact.at if isinstance(fact, Received) else self.transactions[-1].at
-        statement = Statement(self.origin, made, Subject("event", about or self.genesis), fact, seen)
-        return signed(statement.payload(), *(keys or (self.server,)))
-
-    def append(self, *facts: Fact | Envelope, later: timedelta = timedelta(minutes=1)) -> None:
-        taken = [fact if isinstance(fact, Envelope) else self.speak(fact) for fact in facts]
-        self.transactions.append(Transaction(taken, self.transactions[-1].at + later, "web"))
-
-    def entries(self) -> list[bytes]:
-        out = []
-        for each in self.transactions:
-            out += [envelope.leaf() for envelope in each.envelopes]
-            names = tuple(event_id(envelope.payload) for envelope in each.envelopes)
-            out.append(self.speak(Received(names, each.at, each.how)).leaf())
-        return out
-
-    def bundle(self) -> bytes:
-        return packed(self.log, self.entries())
-
-    def find(self, kind: type[Fact]) -> list[int]:
-        """The transactions that hold a fact of this kind."""
-        return [
-            n for n, each in enumerate(self.transactions) if any(isinstance(f, kind) for f in facts_of(each))
-        ]
-
-    def seen(self) -> str:
-        """The newest checkpoint, as a device states it."""
-        frontier = Frontier()
-        for entry in self.entries():
-            frontier.add(leaf_hash(entry))
-        return Checkpoint(self.origin, frontier.size, frontier.root()).seen
-
-
-def facts_of(transaction: Transaction) -> list[Fact]:
-    return [Statement.read(envelope.payload).fact for envelope in transaction.envelopes]
-
-
-def signed(payload: bytes, *keys: SigningKey) -> Envelope:
-    return Envelope(payload, tuple(Signature(key.public.id, key.sign(pae(payload))) for key in keys))
-
-
-def entries(data: bytes) -> list[bytes]:
-    out: list[bytes] = []
-    for path, content in bundle.read(io.BytesIO(data)):
-        if path.startswith("tile/entries/"):
-            width = int(path.partition(".p/")[2] or 256)
-            out += tiles.read_entry_bundle(content, width)
-    return out
-
-
-def packed(log: LogKey, leaves: list[bytes]) -> bytes:
-    """A whole bundle over these entries, signed."""
-    frontier = Frontier()
-    hashes = [leaf_hash(leaf) for leaf in leaves]
-    for each in hashes:
-        frontier.add(each)
-    note = log.sign(Checkpoint(log.verifier.name, frontier.size, frontier.root()))
-    members = [("checkpoint", note.encode()), *tiles.hash_tiles(hashes)]
-    for number in range(0, len(leaves), 256):
-        part = leaves[number : number + 256]
-        members.append((tiles.Tile(None, number // 256, len(part)).path, tiles.entry_bundle(part)))
-    out = io.BytesIO()
-    bundle.write(out, members)
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -876,7 +781,7 @@ def test_the_auditor_is_a_command_that_needs_no_other(small: Small, tmp_path: Pa
         run = subprocess.run(
             [sys.executable, "-m", "custody.audit", "bundle.zip", "--policy", "policy"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(audit.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(audit.__file__).parents[2])},
             capture_output=True,
             text=True,
             timeout=60,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from custody import audit
+from custody.audit.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,15 +84,15 @@ def test_the_auditor_finds_it_sound_and_a_changed_byte_at_its_entry(
     folder, said = told
     genesis = (folder / "genesis.txt").read_text("ascii").strip()
     judge = ["--policy", str(folder / "policy"), "--genesis", genesis]
-    assert audit.main([str(folder / "bundle.zip"), *judge]) == 0
+    assert main([str(folder / "bundle.zip"), *judge]) == 0
     assert re.search(r"sound, [0-9]+ entries", capsys.readouterr().out)
-    assert audit.main([str(folder / "log"), *judge]) == 0
+    assert main([str(folder / "log"), *judge]) == 0
     (command,) = re.findall(r"-c \"(.*)\"\n", said)
     spoilt = tmp_path / "bundle.zip"
     spoilt.write_bytes((folder / "bundle.zip").read_bytes())
     command = command.replace(str(folder / "bundle.zip"), str(spoilt))
     subprocess.run([sys.executable, "-c", command], check=True)
-    assert audit.main([str(spoilt), *judge]) == 1
+    assert main([str(spoilt), *judge]) == 1
     assert re.search(r"tampered, entry [0-9]+: ", capsys.readouterr().out)
 
 

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from world import World
+from insider import Insider
+from sqlmodel import SQLModel
+from world import World, new_key
 
+from custody import audit
 from custody.acts import alarms
-from custody.ledger.merkle import EMPTY
+from custody.facts import SiteOpened
+from custody.ledger.envelope import Envelope, event_id
+from custody.ledger.merkle import EMPTY, Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint
+from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.store.fsck import fsck
 
 
@@ -46,7 +52,7 @@ def test_a_book_is_whole(copy: World) -> None:
     told: list[tuple[int, int]] = []
     assert fsck(copy.book, lambda done, of: told.append((done, of))) == []
     size = Checkpoint.of(copy.book.checkpoint()).size
-    assert told == [(0, size), (256, size)]
+    assert told == [(0, size), (0, size), (0, size), (256, size)]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,13 @@ def test_a_book_is_whole(copy: World) -> None:
         ("UPDATE log SET last = '2020-01-01T00:00:00.000Z'", " in the table log is not"),
         ("DELETE FROM mention WHERE subject = 'C-1'", "The history of C-1 has entry "),
         ("INSERT INTO mention VALUES ('C-2', 3)", "The history of C-2 has entry 3 where it should not"),
+        ("INSERT INTO mention VALUES ('C-2', 9999)", "The history of C-2 has entry 9999 where it should not"),
+        ("INSERT INTO mention VALUES ('C-2', -1)", "The history of C-2 has entry -1 where it should not"),
+        ("INSERT INTO site VALUES ('WEST', 'UTC')", "WEST in the table site is not what the ledger says"),
+        ("INSERT INTO checkpoint VALUES (0, :zeros, 'frog')", "The checkpoint of 0 entries is not"),
+        ("INSERT INTO checkpoint VALUES (3, :zeros, 'frog')", "The checkpoint of 3 entries is not"),
+        ("INSERT INTO checkpoint VALUES (9999, :zeros, 'frog')", "The checkpoint of 9,999 entries is"),
+        ("INSERT INTO tile VALUES (0, 1, :zeros, :zeros)", "Tile 1 of level 0 is not the one"),
         ("UPDATE private SET text = 'In a safe.' WHERE text = 'On a bench.'", " was changed: the ledger "),
         ("DELETE FROM outbox WHERE notice = (SELECT min(notice) FROM outbox)", "The notice "),
     ],
@@ -92,6 +105,43 @@ def test_a_forged_checkpoint_of_the_logs_own_key_is_named(copy: World) -> None:
     note = copy.log_key.sign(Checkpoint(copy.book.origin, 2, EMPTY))
     change(copy, "UPDATE checkpoint SET note = :note WHERE size = 2", note=note)
     assert fsck(copy.book) == ["The checkpoint of 2 entries is not the log's over the entries here."]
+
+
+def rewritten(world: World, leaves: list[bytes]) -> None:
+    """All that the owner of file and keys can make fit: entries, tiles and a checkpoint over them."""
+    tree = Frontier()
+    for leaf in map(leaf_hash, leaves):
+        tree.add(leaf)
+    note = world.log_key.sign(Checkpoint(world.book.origin, tree.size, tree.root()))
+    entries = [
+        (seq, event_id(Envelope.read(leaf).payload), leaf_hash(leaf), leaf) for seq, leaf in enumerate(leaves)
+    ]
+    made = [(Tile.read(path), data) for path, data in hash_tiles(map(leaf_hash, leaves))]
+    full = [
+        (tile.level, tile.number, perfect_root([data[at : at + 32] for at in range(0, len(data), 32)]), data)
+        for tile, data in made
+        if tile.width == WIDTH
+    ]
+    kept = {"entry": entries, "tile": full, "checkpoint": [(tree.size, tree.root(), note)]}
+    with world.unguarded() as owner:
+        for name, rows in kept.items():
+            table = SQLModel.metadata.tables[name]
+            columns = [column.name for column in table.columns]
+            owner.execute(sa.delete(table))
+            owner.execute(sa.insert(table), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def test_what_breaks_a_step_of_an_audit_is_named(copy: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However well it was made to fit: here, by a key that nobody has enrolled; and also with helpers."""
+    insider = Insider(copy)
+    insider.append(insider.speak(SiteOpened("P-1", "EAST", "UTC"), new_key()))
+    leaves = insider.entries()
+    rewritten(copy, leaves)
+    why = "This is signed by a key that is not enrolled here."
+    found = [f"Entry {len(leaves) - 2} breaks step 6 of an audit: {why}"]
+    assert fsck(copy.book) == found
+    monkeypatch.setattr(audit, "HELPED", 1)
+    assert fsck(copy.book) == found
 
 
 @pytest.mark.on("sqlite")

@@ -1,0 +1,314 @@
+"""The auditor's world, kept in a file: so that a ledger of any length is judged in the same memory.
+
+Nouns of which there are few are held; of the others those that were asked for or changed lately. All else
+lies in an SQLite database, in a temporary file of its own, or in one that the auditor keeps: the *notebook*.
+A notebook that is kept remembers how far an audit came, so that it goes on from there after a power cut, and
+so that the audit of a longer bundle judges only what is new.
+
+Whoever can write a notebook can write its verdicts: keep it as you keep the pins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast, get_type_hints
+
+from custody.errors import Unreadable
+from custody.rules.history import FEW
+from custody.rules.world import N, Noun, World
+from custody.strict import codec, json_bytes, read_json, record, time_text
+
+HELD: Final = 8192
+"""Nouns that are held from one clearing to the next; twice as many are in memory at the most."""
+APART: Final = 65_536
+"""Entries between two states of a kept notebook: what an audit that was killed does again."""
+SLOTS: Final = 1 << 23
+"""Bytes for the marks of names that were met."""
+CACHED: Final = 8192
+"""KiB of the database that SQLite keeps in memory."""
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS standing (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS noun (kind TEXT NOT NULL, id TEXT NOT NULL, value TEXT NOT NULL,
+    UNIQUE (kind, id));
+CREATE TABLE IF NOT EXISTS event (id BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS root (size INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS finding (kind TEXT NOT NULL, words TEXT NOT NULL);
+"""
+
+
+class _Shelf:
+    """How the nouns of a kind lie there: as a JSON array of their members."""
+
+    def __init__(self, kind: type[Noun]) -> None:
+        hints = get_type_hints(kind, include_extras=True)
+        names = [field.name for field in fields(kind)]
+        self._kind, self._names = kind, names
+        self._members = attrgetter(*names)
+        self._readers = [codec(hints[name])[0] for name in names]
+
+    def write(self, noun: Noun) -> str:
+        return _WRITES(self._members(noun))
+
+    def place(self, member: str) -> str:
+        """Where SQLite finds a member in the array."""
+        return f"$[{self._names.index(member)}]"
+
+    def read(self, text: str) -> Noun:
+        values = json.loads(text)
+        return self._kind(*[read(value) for read, value in zip(self._readers, values, strict=True)])
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for, as `codec` reads it."""
+    return time_text(value) if isinstance(value, datetime) else _part(value)
+
+
+@lru_cache(maxsize=1024)
+def _part(value: Any) -> Any:
+    """A ladder's rung, say: of these there are few, in very many nouns."""
+    return record(type(value)).write(value)
+
+
+_WRITES: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_plain).encode
+_shelves: dict[type[Noun], _Shelf] = {}
+
+
+def _shelf(kind: type[Noun]) -> _Shelf:
+    if kind not in _shelves:
+        _shelves[kind] = _Shelf(kind)
+    return _shelves[kind]
+
+
+class Finding(NamedTuple):
+    """Something that a report says beside the verdict: one word for what it is, and the sentence."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the audits of this notebook came, and of what.
+
+    `program`, `policy`, `origin`, `genesis` and `log_key` say of which ledger, by whose rules; `first` is the
+    time of its first entry. `judged` is how many entries hold and the root over them; `pin` the same of the
+    newest checkpoint that an audit in here has called sound.
+    """
+
+    program: str
+    policy: str
+    origin: str
+    genesis: str
+    log_key: str
+    first: datetime
+    judged: str
+    pin: str | None = None
+
+
+class Notebook(World):
+    """Nouns, event ids, roots and findings of a ledger, in a bounded part of the memory.
+
+    Without a path it is of use until it is closed or forgotten. Unreadable where the file is not a notebook,
+    or is in use.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
+        self._path = path
+        self._fresh: dict[tuple[type[Noun], str], Noun | None] = {}
+        self._stale: dict[tuple[type[Noun], str], Noun | None] = {}
+        self._changed: dict[tuple[type[Noun], str], Noun] = {}
+        self._counts: dict[type[Noun], int] = {}
+        self._events: set[str] = set()
+        self._met = bytearray(SLOTS)
+        self._database = sqlite3.connect(path or "", timeout=0, isolation_level=None, check_same_thread=False)
+        self.close = weakref.finalize(self, self._database.close)
+        self.standing = self._open()
+        self._nouns = {kind: {noun.id: noun for noun in self._stored(kind)} for kind in FEW}
+        if self.standing is not None:
+            self._recall()
+
+    def _open(self) -> Standing | None:
+        try:
+            self._database.execute(f"PRAGMA cache_size=-{CACHED}")
+            if self._path is None:
+                self._database.execute("PRAGMA journal_mode=OFF")
+            self._database.execute("BEGIN EXCLUSIVE")
+            for statement in _TABLES.split(";"):
+                self._database.execute(statement)
+            row = self._database.execute("SELECT value FROM standing").fetchone()
+            return None if row is None else record(Standing).read(read_json(row[0]))
+        except (sqlite3.Error, Unreadable) as problem:
+            self.close()
+            raise Unreadable(
+                f"{self._path} is no notebook of an auditor's, or another audit has it ({problem})."
+            ) from None
+
+    def _recall(self) -> None:
+        """Marks what an earlier audit has put here."""
+        kinds = {kind.__name__: kind for kind in Noun.__subclasses__()}
+        for kind, name in self._database.execute("SELECT kind, id FROM noun"):
+            self._meet((kinds[kind], name))
+        for (event,) in self._database.execute("SELECT id FROM event"):
+            self._meet(event.hex())
+
+    def _meet(self, name: object) -> bool:
+        """Marks a name, and says whether it may have been marked before; False is certain.
+
+        Most names that are looked for are new ones: so the database is not asked for them.
+        """
+        place = hash(name) % SLOTS
+        known, self._met[place] = self._met[place], 1
+        return known == 1
+
+    # ------------------------------------------------------------------------------------------ nouns
+
+    def find(self, kind: type[N], name: str) -> N | None:
+        """The noun of this kind and name, if there is one."""
+        if kind in self._nouns:
+            return super().find(kind, name)
+        key = (kind, name)
+        if key not in self._fresh:
+            self._hold(key, self._stale[key] if key in self._stale else self._read(kind, name))
+        return cast("N | None", self._fresh[key])
+
+    def put(self, noun: Noun) -> None:
+        """This noun is now so."""
+        kind = type(noun)
+        if kind in self._nouns:
+            super().put(noun)
+        else:
+            if kind in self._counts and self.find(kind, noun.id) is None:
+                self._counts[kind] += 1
+            self._meet((kind, noun.id))
+            self._hold((kind, noun.id), noun)
+        self._changed[kind, noun.id] = noun
+
+    def all(self, kind: type[N]) -> Iterable[N]:
+        """Every noun of a kind, in the order in which they came; of other kinds than a few one by one."""
+        if kind in self._nouns:
+            return super().all(kind)
+        self._write()
+        return self._stored(kind)
+
+    def where(self, kind: type[N], member: str, value: str | None, *, same: bool = True) -> Iterator[N]:
+        """Those of a kind whose member is this value, or with `same` False, is not: in their order."""
+        self._write()
+        shelf = _shelf(kind)
+        query = "SELECT value FROM noun WHERE kind = ? AND (json_extract(value, ?) IS ?) = ? ORDER BY rowid"
+        for (found,) in self._database.execute(query, (kind.__name__, shelf.place(member), value, same)):
+            yield cast("N", shelf.read(found))
+
+    def next_number(self, kind: type[N]) -> int:
+        """The number that the next of this kind takes."""
+        return self.count(kind) + 1
+
+    def count(self, kind: type[Noun]) -> int:
+        """How many there are of this kind."""
+        if kind in self._nouns:
+            return len(self._nouns[kind])
+        if kind not in self._counts:
+            self._write()
+            query = "SELECT count(*) FROM noun WHERE kind = ?"
+            (self._counts[kind],) = self._database.execute(query, (kind.__name__,)).fetchone()
+        return self._counts[kind]
+
+    def _hold(self, key: tuple[type[Noun], str], noun: Noun | None) -> None:
+        if len(self._fresh) >= HELD:
+            self._write()
+            self._stale, self._fresh = self._fresh, {}
+        self._fresh[key] = noun
+
+    def _read(self, kind: type[N], name: str) -> N | None:
+        if not self._met[hash((kind, name)) % SLOTS]:
+            return None
+        query = "SELECT value FROM noun WHERE kind = ? AND id = ?"
+        row = self._database.execute(query, (kind.__name__, name)).fetchone()
+        return None if row is None else cast("N", _shelf(kind).read(row[0]))
+
+    def _stored(self, kind: type[N]) -> Iterator[N]:
+        shelf = _shelf(kind)
+        query = "SELECT value FROM noun WHERE kind = ? ORDER BY rowid"
+        for (value,) in self._database.execute(query, (kind.__name__,)):
+            yield cast("N", shelf.read(value))
+
+    def _write(self) -> None:
+        """What has changed goes into the database, though not yet for good."""
+        rows = (
+            (kind.__name__, name, _shelf(kind).write(noun)) for (kind, name), noun in self._changed.items()
+        )
+        self._database.executemany(
+            "INSERT INTO noun VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET value = excluded.value",
+            rows,
+        )
+        self._changed.clear()
+        events = sorted(map(bytes.fromhex, self._events))  # neighbours lie on one page
+        self._database.executemany("INSERT INTO event VALUES (?)", ((event,) for event in events))
+        self._events.clear()
+        self._database.executemany("INSERT INTO root VALUES (?, ?)", self.roots.items())
+        self.roots.clear()
+
+    # ----------------------------------------------------------------------- events, roots and findings
+
+    def is_new(self, event: str) -> bool:
+        """Whether this event id was never given here before."""
+        if self._meet(event):
+            query = "SELECT 1 FROM event WHERE id = ?"
+            stored = self._database.execute(query, (bytes.fromhex(event),)).fetchone()
+            if event in self._events or stored is not None:
+                return False
+        self._events.add(event)
+        return True
+
+    def root_at(self, size: int) -> bytes | None:
+        """The root of the log when it had this size, if a transaction ended there."""
+        known = super().root_at(size)
+        if known is None:
+            row = self._database.execute("SELECT hash FROM root WHERE size = ?", (size,)).fetchone()
+            known = None if row is None else row[0]
+        return known
+
+    def note(self, finding: Finding) -> None:
+        """Something that the report will say."""
+        self._database.execute("INSERT INTO finding VALUES (?, ?)", finding)
+
+    def findings(self) -> Iterator[Finding]:
+        """What was noted, in its order."""
+        for row in self._database.execute("SELECT kind, words FROM finding ORDER BY rowid"):
+            yield Finding(*row)
+
+    # ------------------------------------------------------------------------------------ for next time
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it lies in a file of the auditor's."""
+        return self._path is not None
+
+    def save(self, standing: Standing) -> None:
+        """All of it, for good: an audit that ends here, however it ends, goes on from here."""
+        self._write()
+        value = json_bytes(record(Standing).write(standing))
+        self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?)", (value,))
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN EXCLUSIVE")
+        self.standing = standing
+
+
+def program() -> str:
+    """What judges here, as SHA-256 of its sources: an audit is not ended by another program's rules."""
+    house = Path(__file__).parents[1]
+    patterns = ("errors.py", "facts.py", "strict.py", "audit/*.py", "ledger/*.py", "rules/*.py")
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in patterns for path in house.glob(pattern)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
