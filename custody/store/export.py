@@ -19,9 +19,8 @@ from custody.errors import Unreadable, Untrusted
 from custody.facts import Received, Statement
 from custody.ledger import bundle
 from custody.ledger.envelope import Envelope
-from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import read_entry_bundle, tiles
+from custody.ledger.tiles import WIDTH, read_entry_bundle, tiles
 from custody.store.book import Book
 from custody.store.mentions import commitments
 from custody.store.tree import Tree
@@ -94,46 +93,53 @@ class Restored:
 def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda _done, _of: None) -> Restored:
     """Replays what a mirror has and the book has not, one transaction after the other, to the same root.
 
-    The mirror is judged whole first, as an auditor would: Unreadable where it is not sound, or where the book
-    is not the beginning of it. What stops it halfway leaves a book that is behind by fewer entries.
+    The mirror is judged whole first, as an auditor would, with the book's checkpoint as a pin: Unreadable
+    where it is not sound, or where the book is not the beginning of it. What stops it halfway leaves a book
+    that is behind by fewer entries.
     """
-    report = verify(source, book.policy.encode())
+    newest = book.checkpoint()
+    report = verify(source, book.policy.encode(), pins=[newest.encode()])
+    if report.failed == 3:
+        raise Unreadable("The book is not an older state of this mirror: nothing was taken from it.")
     if not report.sound:
         raise Unreadable(f"The mirror is not sound, and nothing was taken from it: {report.why}")
     there = Checkpoint.of((source / "checkpoint").read_bytes())
-    before = Checkpoint.of(book.checkpoint())
-    entries = list(_entries(source, there.size))
-    beginning = Frontier()
-    for entry in entries[: before.size]:
-        beginning.add(leaf_hash(entry))
-    if before.size > there.size or beginning.root() != before.root:
-        raise Unreadable("The book is not an older state of this mirror: nothing was taken from it.")
-    start = before.size
-    for end, entry in enumerate(entries[start:], start + 1):
-        if isinstance(Statement.read(Envelope.read(entry).payload).fact, Received):
-            book.replay(entries[start:end])
-            start = end
-            tell(end - before.size, there.size - before.size)
+    before = Checkpoint.of(newest).size
+    done, lost = before, 0
+    for transaction in _transactions(source, there.size, before):
+        book.replay(transaction)
+        done += len(transaction)
+        lost += _lost(book, transaction)
+        tell(done - before, there.size - before)
     if Checkpoint.of(book.checkpoint()) != there:
         raise Untrusted(
             "What was replayed has another root than the mirror. Do not use this book; keep both."
         )
-    return Restored(there.size - before.size, there.size, _lost(book, entries[before.size :]))
+    return Restored(there.size - before, there.size, lost)
 
 
-def _entries(folder: Path, size: int) -> Iterator[bytes]:
+def _transactions(folder: Path, size: int, since: int) -> Iterator[list[bytes]]:
+    """The entries from `since` on, as they were recorded together."""
+    transaction = []
     for tile in tiles(size):
-        if tile.level is None:
-            yield from read_entry_bundle((folder / tile.path).read_bytes(), tile.width)
+        if tile.level is None and tile.number * WIDTH + tile.width > since:
+            entries = read_entry_bundle((folder / tile.path).read_bytes(), tile.width)
+            for entry in entries[max(0, since - tile.number * WIDTH) :]:
+                transaction.append(entry)
+                if isinstance(Statement.read(Envelope.read(entry).payload).fact, Received):
+                    yield transaction
+                    transaction = []
 
 
 def _lost(book: Book, entries: Sequence[bytes]) -> int:
     """Commitments in these entries of whose texts none is here."""
     facts = [Statement.read(Envelope.read(entry).payload).fact for entry in entries]
     named = {text for fact in facts for text in commitments(fact)}
+    if not named:
+        return 0
     with book.read() as connection:
-        kept = set(connection.scalars(sa.select(_private.c.commitment)))
-    return len(named - kept)
+        here = _private.c.commitment.in_(named)
+        return len(named) - len(set(connection.scalars(sa.select(_private.c.commitment).where(here))))
 
 
 def _mirrored(book: Book, folder: Path) -> int:
