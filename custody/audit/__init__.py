@@ -149,8 +149,11 @@ def _open(bundle: BinaryIO | Path, trust: Policy, report: Report) -> Opened:
 
 
 def whole(pin: bytes) -> bytes:
-    """A pin's note, with its last line's end, which many readers of QR codes drop. A receipt has one, too."""
-    note = pin.rstrip(b"\n") + b"\n"
+    """A pin's note, as it was signed; a receipt has one, too.
+
+    Readers of QR codes drop the last line's end, and mail has line ends of its own.
+    """
+    note = pin.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
     return Receipt.read(note).note.encode() if note.startswith(HEADER.encode()) else note
 
 
