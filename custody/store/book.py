@@ -186,6 +186,8 @@ class Page:
 
         The text and the salt go into the table from which they can be erased.
         """
+        if "\0" in text:  # PostgreSQL cannot hold it, and would refuse all that shares the transaction
+            raise Unreadable("A text cannot hold the character NUL.")
         salt = self._book.random(32)
         commitment = commitment_of(salt, text)
         self.beside(_KEEP_TEXT, commitment=commitment, salt=salt, text=text)
