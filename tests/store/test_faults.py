@@ -124,6 +124,7 @@ def suffer(world: World, call: str, error: str, when: str, folder: Path) -> None
     world.check()
 
 
+@pytest.mark.on("sqlite")
 @needs_strace
 @pytest.mark.on("sqlite")
 @pytest.mark.parametrize(("call", "error", "when"), FAULTS, ids=str)

@@ -104,7 +104,6 @@ ABOVE_THE_ROLE = [
     f"SET ROLE {OWNER}",
     f"SET SESSION AUTHORIZATION {OWNER}",
     f"GRANT {OWNER} TO {SERVERS}",
-    f"GRANT ALL ON entry TO {SERVERS}",
     f"ALTER ROLE {SERVERS} SUPERUSER",
     "COPY entry FROM PROGRAM 'true'",
     "COPY entry TO '/tmp/entries'",
@@ -118,6 +117,9 @@ ABOVE_THE_ROLE = [
 ]
 
 
+WORDS = r"append-only|permission|null value|must "
+
+
 @pytest.mark.parametrize("role", ["the servers'", "a superuser's", "a superuser's, as a replica"])
 def test_the_ledgers_tables_only_grow(tiled: World, role: str) -> None:
     assert tiled.place is not None
@@ -127,13 +129,8 @@ def test_the_ledgers_tables_only_grow(tiled: World, role: str) -> None:
         if role.endswith("replica"):
             line.execute("SET session_replication_role = replica")
         for statement in [*FORBIDDEN, *(ABOVE_THE_ROLE if ours else [])]:
-            with pytest.raises(psycopg.Error) as refused:
+            with pytest.raises(psycopg.Error, match=WORDS):
                 line.execute(statement.replace("NEXT", "(SELECT max(seq) + 1 FROM entry)"))
-            words = str(refused.value)
-            assert any(word in words for word in ("append-only", "permission", "null value", "must ")), (
-                statement,
-                words,
-            )
     assert tiled.book.checkpoint() == before
     assert fsck(tiled.book) == []
 
