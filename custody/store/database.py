@@ -30,6 +30,8 @@ from custody.errors import Away, Conflict, Forged, NoRoom, Unreadable, Untrusted
 
 BUSY: Final = timedelta(seconds=30)
 """So long a writer waits for another process that writes."""
+STUCK: Final = timedelta(minutes=5)
+"""After so long PostgreSQL ends a transaction whose server says nothing more: the others wait for it."""
 IN_THE_FOLDER: Final = "sqlite:book.db"
 """Where the tables of a book are, unless its folder says otherwise."""
 MAY_LOSE: Final = "i-accept-that-a-failover-may-lose-hand-offs"
@@ -37,8 +39,8 @@ MAY_LOSE: Final = "i-accept-that-a-failover-may-lose-hand-offs"
 DRIVER: Final = "postgresql+psycopg://"
 _LOCK: Final = int.from_bytes(b"custody", "big")
 """What writers take. A database holds one book, and its advisory locks are its own."""
-_GONE: Final = ("08", "57P", "53", "25006", "55P03", "57014")
-"""SQLSTATEs, or how they begin: no line, shut down, too many, a standby, somebody else's turn, cancelled."""
+_GONE: Final = ("08", "57P", "53", "25006", "25P03", "55P03", "57014")
+"""SQLSTATEs, or how they begin: no line, shut down, too many, a standby, stuck, another's turn, cancelled."""
 _NOT_NOW: Final = (
     "The database cannot be written or read just now ({why}). Whether this was recorded is not known: look"
     " before you do it again. What both have signed enters once, however often it is sent."
@@ -196,7 +198,11 @@ class PostgreSQL(Database):
 
     def _prepare(self, connection: Any, record: Any) -> None:
         connection.autocommit = True
-        settings = ["search_path = public", f"lock_timeout = {BUSY // timedelta(milliseconds=1)}"]
+        settings = [
+            "search_path = public",
+            f"lock_timeout = {BUSY // timedelta(milliseconds=1)}",
+            f"idle_in_transaction_session_timeout = {STUCK // timedelta(milliseconds=1)}",
+        ]
         (commits,) = connection.execute("SHOW synchronous_commit").fetchone()
         if commits != "remote_apply":  # more than we ask for; whatever is less, we do not have
             settings.append("synchronous_commit = on")

@@ -351,6 +351,18 @@ def test_a_line_that_breaks_within_an_act_leaves_nothing_of_it(there: World, fra
     there.state(site(1))
 
 
+def test_a_server_that_is_stuck_in_an_act_loses_its_turn(there: World) -> None:
+    before = size(there.book)
+    with pytest.raises(Away), there.book.page("web") as page:  # noqa: PT012 - it is stuck after this
+        page.record(site(1))
+        page.connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 20"))
+        with there.owner() as owner:
+            alive = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            until(lambda: owner.scalar(sa.text(alive)) == 0)
+    assert size(there.book) == before
+    there.state(site(1))
+
+
 def write_on(folder: str, name: int, said: Any) -> None:
     """A server process: records sites until the database is gone, and says which were acknowledged."""
     book = home.open_book(Path(folder), lambda: START + timedelta(days=3), secrets.token_bytes)
