@@ -34,8 +34,8 @@ from custody.rules.world import Event, Noun, World, replace
 ACKNOWLEDGED_FOR: Final = timedelta(minutes=60)
 DEADLINES: Final[tuple[Cause, ...]] = ("not-picked-up", "overdue")
 """Causes that wait for something to be done in time; the others have happened, and ring at once."""
-Daily = Literal["pinned", "self-audited"]
-"""What the clock tells of by itself (`custody.rules.daily`): the kind of the fact."""
+Beside = Literal[Matter, "pinned", "self-audited"]
+"""What is told beside the ladder; the last two by the clock (`custody.rules.daily`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Notice(Noun):
     person: str
     channel: str
     scheduled: datetime
-    matter: Matter | Daily | None = None
+    matter: Beside | None = None
     outcome: str | None = None
     attempts: int = 0
     message: str | None = None
@@ -112,7 +112,7 @@ def tell(
     told: tuple[Recipient, ...],
     at: datetime,
     *,
-    matter: Matter | Daily | None = None,
+    matter: Beside | None = None,
 ) -> None:
     """A notice for each recipient. Its key holds what it is for, so that a second one cannot be."""
     keys = {recipient: f"{source}/{recipient.person}/{recipient.channel}" for recipient in told}

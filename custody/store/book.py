@@ -463,8 +463,8 @@ class Book:
 
     def _tail(self, connection: sa.Connection) -> tuple[Frontier, Kept]:
         """The tree's right edge and the kept nouns, read again where another process wrote since."""
-        newest = sa.select(_checkpoint.c.size, _checkpoint.c.root).order_by(_checkpoint.c.size.desc())
-        there = connection.execute(newest.limit(1)).first()
+        newest = sa.select(sa.func.max(_checkpoint.c.size)).scalar_subquery()
+        there = connection.execute(sa.select(_checkpoint).where(_checkpoint.c.size == newest)).first()
         if self._kept is not None and there is not None:
             tail = self._kept[0]
             if (there.size, there.root) == (tail.size, tail.root()):  # after a failover a size can come twice

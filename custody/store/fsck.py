@@ -44,32 +44,41 @@ FETCHED: Final = 500
 
 def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[str]:
     """What is not as it must be, a sentence each; nothing where the book is whole. Changes nothing."""
-    with book.read() as connection:
-        tree = _Tree(book, connection, tell)
+    with book.read() as connection, contextlib.ExitStack() as queries:
+        rows = _Rows(connection, queries)
+        tree = _Tree(book, rows, tell)
         found = tree.wrong()
         if found:
             return found  # what is folded from these entries would only repeat it
-        fold = _Fold(book, connection, Checkpoint(book.origin, tree.size, tree.root), tell)
+        fold = _Fold(book, rows, Checkpoint(book.origin, tree.size, tree.root), tell)
         found = fold.wrong()
         if found:
             return found
-        return [*_nouns(connection, fold.told), *fold.misled(), *_beside(connection, fold.told)]
+        return [*_nouns(rows, fold.told), *fold.misled(), *_beside(rows, fold.told)]
 
 
-def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Rows:
-    yield from connection.execute(query, execution_options={"yield_per": FETCHED})
+class _Rows:
+    """The rows of a query, some of them in memory at a time; `queries` ends what nobody reads to its end."""
+
+    def __init__(self, connection: sa.Connection, queries: contextlib.ExitStack) -> None:
+        self.connection = connection
+        self._queries = queries
+
+    def __call__(self, query: sa.Select[Any]) -> Rows:
+        found = self.connection.execute(query, execution_options={"yield_per": FETCHED})
+        return iter(self._queries.enter_context(found))
 
 
 class _Tree:
     """Goes through the entries as bytes, and with them through tiles and checkpoints."""
 
-    def __init__(self, book: Book, connection: sa.Connection, tell: Tell) -> None:
+    def __init__(self, book: Book, rows: _Rows, tell: Tell) -> None:
         self._book = book
         self._tell = tell
-        self._count = int(connection.scalar(sa.select(sa.func.count()).select_from(_entry)) or 0)
-        self._connection = connection
+        self._count = int(rows.connection.scalar(sa.select(sa.func.count()).select_from(_entry)) or 0)
+        self._rows = rows
         self._edge = Frontier()
-        self._checkpoints = _rows(connection, sa.select(_checkpoint).order_by(_checkpoint.c.size))
+        self._checkpoints = rows(sa.select(_checkpoint).order_by(_checkpoint.c.size))
         self._checkpoint = next(self._checkpoints, None)
         self._entries: list[str] = []
         self._signed: list[str] = []
@@ -99,7 +108,7 @@ class _Tree:
 
     def _leaves(self) -> Iterator[bytes]:
         query = sa.select(_entry.c.seq, _entry.c.leaf_hash, _entry.c.data).order_by(_entry.c.seq)
-        for index, row in enumerate(_rows(self._connection, query)):
+        for index, row in enumerate(self._rows(query)):
             if index % WIDTH == 0:
                 self._tell(0, self._count)
             if row.seq != index:
@@ -116,13 +125,13 @@ class _Tree:
 
     def _compare(self, tile: Tile, data: bytes) -> Iterator[str]:
         query = sa.select(_tile).where(_tile.c.level == tile.level, _tile.c.number == tile.number)
-        row = self._connection.execute(query).first()
+        row = self._rows.connection.execute(query).first()
         hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
         if row is None or (row.hashes, row.root) != (data, perfect_root(hashes)):
             yield _other(tile.level, tile.number)
 
     def _too_many(self) -> Iterator[str]:
-        for row in _rows(self._connection, sa.select(_tile.c.level, _tile.c.number)):
+        for row in self._rows(sa.select(_tile.c.level, _tile.c.number)):
             if not 0 <= row.number < self.size // WIDTH ** (row.level + 1):
                 yield _other(row.level, row.number)
 
@@ -153,9 +162,9 @@ class _Fold:
     `told` is the world that they tell.
     """
 
-    def __init__(self, book: Book, connection: sa.Connection, tree: Checkpoint, tell: Tell) -> None:
+    def __init__(self, book: Book, rows: _Rows, tree: Checkpoint, tell: Tell) -> None:
         self.told = Notebook()
-        self._connection = connection
+        self._rows = rows
         self._size = tree.size
         self._tell = tell
         self._history = audit.History(
@@ -181,15 +190,15 @@ class _Fold:
     def _entries(self) -> Iterator[bytes]:
         """The entries' bytes; what stands beside each waits until it has been read, which is ahead."""
         here = _mention.c.seq.between(0, self._size - 1)
-        index = _rows(self._connection, sa.select(_mention).where(here).order_by(_mention.c.seq))
+        index = self._rows(sa.select(_mention).where(here).order_by(_mention.c.seq))
         groups = groupby(index, key=lambda row: int(row.seq))
-        place, rows = next(groups, (self._size, iter(())))
+        place, group = next(groups, (self._size, iter(())))
         query = sa.select(_entry.c.event_id, _entry.c.data).order_by(_entry.c.seq)
-        for seq, entry in enumerate(_rows(self._connection, query)):
+        for seq, entry in enumerate(self._rows(query)):
             subjects = set()
             if place == seq:
-                subjects = {row.subject for row in rows}
-                place, rows = next(groups, (self._size, iter(())))
+                subjects = {row.subject for row in group}
+                place, group = next(groups, (self._size, iter(())))
             self._beside.append((entry.event_id, subjects))
             yield entry.data
 
@@ -208,22 +217,22 @@ class _Fold:
     def misled(self) -> Iterator[str]:
         """What the index of histories has too many or lacks."""
         nowhere = sa.not_(_mention.c.seq.between(0, self._size - 1))
-        rows = _rows(self._connection, sa.select(_mention).where(nowhere))
-        for subject, seq in sorted([*self._misled, *((row.subject, row.seq) for row in rows)]):
+        strays = self._rows(sa.select(_mention).where(nowhere))
+        for subject, seq in sorted([*self._misled, *((row.subject, row.seq) for row in strays)]):
             yield f"The history of {subject} has entry {seq} where it should not, or lacks it."
 
 
-def _nouns(connection: sa.Connection, told: Notebook) -> Iterator[str]:
+def _nouns(rows: _Rows, told: Notebook) -> Iterator[str]:
     """The rows that are not what the ledger says, and the nouns that have no row."""
     for kind, shelf in SHELVES.items():
         known = 0
-        for row in _rows(connection, sa.select(shelf.table)):
+        for row in rows(sa.select(shelf.table)):
             noun = told.find(kind, row.id)
             known += noun is not None
             if noun != shelf.noun(row):
                 yield _not_told(row.id, shelf.table)
         if known < told.count(kind):
-            for name in _absent(connection, shelf.table.c.id, (noun.id for noun in told.all(kind))):
+            for name in _absent(rows, shelf.table.c.id, (noun.id for noun in told.all(kind))):
                 yield _not_told(name, shelf.table)
 
 
@@ -231,24 +240,24 @@ def _not_told(name: str, table: sa.Table) -> str:
     return f"{name} in the table {table.name} is not what the ledger says of it."
 
 
-def _beside(connection: sa.Connection, told: Notebook) -> Iterator[str]:
+def _beside(rows: _Rows, told: Notebook) -> Iterator[str]:
     """What follows from the ledger and is no noun: the texts, what waits to be sent."""
-    for row in _rows(connection, sa.select(_private)):
+    for row in rows(sa.select(_private)):
         if commitment_of(row.salt, row.text) != row.commitment:
             yield f"The text under {row.commitment[:12]} was changed: the ledger commits to another one."
     odd = []
-    for row in _rows(connection, sa.select(_outbox.c.notice)):
+    for row in rows(sa.select(_outbox.c.notice)):
         notice = told.find(Notice, row.notice)
         if notice is None or notice.accepted_at is not None:
             odd.append(row.notice)
     waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
-    for name in sorted([*odd, *_absent(connection, _outbox.c.notice, waiting)]):
+    for name in sorted([*odd, *_absent(rows, _outbox.c.notice, waiting)]):
         yield f"The notice {name} is to be sent and is not in the outbox, or is there without need."
 
 
-def _absent(connection: sa.Connection, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:
+def _absent(rows: _Rows, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:
     """Those of the names that the column has not."""
     rest = iter(names)
     while some := list(islice(rest, ASKED_AT_ONCE)):
-        there = set(connection.scalars(sa.select(column).where(column.in_(some))))
+        there = set(rows.connection.scalars(sa.select(column).where(column.in_(some))))
         yield from (name for name in some if name not in there)

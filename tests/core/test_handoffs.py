@@ -26,6 +26,7 @@ from custody.rules.handoffs import HandOff
 from custody.rules.history import evolve
 from custody.rules.media import Medium
 from custody.rules.world import Event
+from custody.store.nouns import SHELVES
 
 
 def changed(payload: bytes, **members: Any) -> bytes:
@@ -124,8 +125,11 @@ class Fold:
 
     def reset(self) -> None:
         self.world = rules.World()
-        self.world._nouns = {kind: dict(nouns) for kind, nouns in self._base._nouns.items()}
-        self.world.roots = dict(self._base.roots)
+        for kind in SHELVES:
+            for noun in self._base.all(kind):
+                self.world.put(noun)
+        sizes = range(self._size + 1)
+        self.world.roots = {size: root for size in sizes if (root := self._base.root_at(size)) is not None}
         self.seq = self._size
 
     def add(self, payload: bytes) -> None:

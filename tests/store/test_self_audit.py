@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from alarm.sink import Delivery, Sink
+from store.test_fsck import change
 from world import World
 
 from custody.acts import alarms, daily
@@ -21,7 +21,6 @@ from custody.monitor import Monitor
 from custody.rules.daily import SelfAudit
 from custody.store import home
 from custody.store.queries import view
-from custody.store.triggers import TRIGGERS
 
 SENIORS = {"dana@home.test", "sam@home.test", "hal@home.test"}
 EDIT = "UPDATE medium SET site = 'SOUTH' WHERE sighted_at IS NOT NULL"
@@ -45,17 +44,6 @@ def copy(lived: World, tmp_path: Path) -> Iterator[World]:
     world.at = world.at.replace(hour=1) + timedelta(days=1)
     yield world
     world.book.engine.dispose()
-
-
-def change(world: World, statement: str) -> None:
-    """What the file's owner can do."""
-    with world.book.engine.connect().execution_options(writes=True) as connection:
-        for name in TRIGGERS:
-            connection.execute(sa.text(f"DROP TRIGGER IF EXISTS {name}"))
-        assert connection.execute(sa.text(statement)).rowcount, statement
-        for sql in TRIGGERS.values():
-            connection.execute(sa.text(sql))
-        connection.commit()
 
 
 def told(world: World, sink: Sink) -> list[Delivery]:
@@ -128,14 +116,14 @@ def test_the_mail_says_how_many_and_where_and_nothing_else(copy: World) -> None:
 @pytest.mark.parametrize(
     ("statement", "place"),
     [
-        ("UPDATE entry SET data = zeroblob(9) WHERE seq = 40", "entries"),
-        ("UPDATE tile SET hashes = zeroblob(8192) WHERE level = 0", "tiles"),
+        ("UPDATE entry SET data = :zeros WHERE seq = 40", "entries"),
+        ("UPDATE tile SET hashes = :zeros WHERE level = 0", "tiles"),
         ("UPDATE checkpoint SET note = 'frog' WHERE size = 2", "checkpoints"),
         ("DELETE FROM alarm WHERE id = 'A-2'", "tables"),
         ("DELETE FROM mention WHERE subject = 'C-1'", "histories"),
         ("UPDATE private SET text = 'In a safe.' WHERE text = 'On a bench.'", "texts"),
         ("DELETE FROM outbox WHERE notice = (SELECT min(notice) FROM outbox)", "outbox"),
-        ("UPDATE consignment SET media = '{'", "book"),
+        ("UPDATE consignment SET media = '{}'", "book"),
     ],
 )
 def test_the_kind_of_the_first_difference_is_named(copy: World, statement: str, place: Difference) -> None:

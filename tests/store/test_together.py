@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -84,23 +86,36 @@ def test_a_group_that_is_stopped_lets_the_next_one_run() -> None:
     assert ran == [1, 2]
 
 
-def test_who_is_interrupted_while_they_wait_keeps_nobody_waiting() -> None:
-    """As by Ctrl-C, which comes to the main thread."""
-    counter = Counter(most=5)
-    threads = counter.arrive(range(1))
-    main = threading.get_ident()
+INTERRUPTED = """
+import signal, threading
+from store.test_together import Counter
 
-    def interrupt() -> None:
-        while not counter.together._queue:
-            threading.Event().wait(0.001)
-        signal.pthread_kill(main, signal.SIGINT)
+counter = Counter(most=5)
+threads = counter.arrive(range(1))
 
-    threads.append(threading.Thread(target=interrupt))
-    threads[-1].start()
-    with pytest.raises(KeyboardInterrupt):
-        counter.together(1)
+def interrupt():
+    while not counter.together._queue:
+        threading.Event().wait(0.001)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+threads.append(threading.Thread(target=interrupt))
+threads[-1].start()
+try:
+    counter.together(1)
+except KeyboardInterrupt:
     counter.go.set()
-    for thread in threads:
-        thread.join(30)
-    counter.together(2)
-    assert counter.groups == [[0], [2]]
+for thread in threads:
+    thread.join(30)
+counter.together(2)
+assert counter.groups == [[0], [2]], counter.groups
+"""
+
+
+def test_who_is_interrupted_while_they_wait_keeps_nobody_waiting() -> None:
+    """As by Ctrl-C, which comes to a process's main thread: so it is a process of its own."""
+    tests = Path(__file__).parents[1]
+    subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env={"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": "/usr/bin:/bin"},
+        check=True,
+    )
