@@ -39,7 +39,7 @@ def prepared(folder: Path, count: int = COUNT) -> tuple[World, list[Signed]]:
         world.approve(name)
     payloads = [world.hand_off(name, "ann", "carl", "NORTH") for name in names]
     work = [(payload, world.both(payload, "ann", "carl")) for payload in payloads]
-    world.reopen()
+
     return world, work
 
 

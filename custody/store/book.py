@@ -155,7 +155,9 @@ class Page:
         """
         statement, name = evidence.statement, evidence.event
         check_signatures(self.world, statement.fact, evidence.envelope)
-        if name not in self._places:
+        if isinstance(statement.fact, Received):
+            self._places[name] = None  # it names what is new here, and so is new
+        elif name not in self._places:
             self.expect([evidence])
         known = self._places[name]
         if known is not None:
@@ -366,10 +368,13 @@ class Book:
         Many threads' statements share a transaction, and each stands or falls alone; `then` does what follows
         from its own statement, and reads no tables. Raises as `Page.admit` and `page` do.
         """
-        evidence = Evidence.of(envelope)
-        self._verify_ahead(evidence)
-        arrival = _Arrival(evidence, how, then)
-        self._together(arrival)
+
+        def prepare() -> _Arrival:
+            evidence = Evidence.of(envelope)
+            self._verify_ahead(evidence)
+            return _Arrival(evidence, how, then)
+
+        arrival = self._together(prepare)
         if isinstance(arrival.outcome, Recorded):
             return arrival.outcome
         raise arrival.outcome or Conflict("This was interrupted. Do it again: it is recorded once.")
@@ -427,7 +432,7 @@ class Book:
             except BaseException:
                 connection.rollback()
                 raise
-            page.world.settle()
+            page.world.settle(page.tail.size, page.tail.root())
             self._kept = (page.tail, kept)
 
     @contextlib.contextmanager

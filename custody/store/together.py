@@ -8,9 +8,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 J = TypeVar("J")
+LINGER: Final = 0.005
+"""Seconds that a group waits at most for those whose job is being prepared."""
 
 
 class _Seat(Generic[J]):
@@ -34,23 +36,37 @@ class Together(Generic[J]):
         self._run = run
         self._most = most
         self._mutex = threading.Lock()
+        self._arrived = threading.Condition(self._mutex)
+        self._coming = 0
         self._queue: deque[_Seat[J]] = deque()
         self._led = False
 
-    def __call__(self, job: J) -> None:
-        """Returns when the job was run."""
-        seat = _Seat(job)
+    def __call__(self, prepare: Callable[[], J]) -> J:
+        """The job that `prepare` makes, after it was run. A group that would leave waits a moment for it."""
         with self._mutex:
+            self._coming += 1
+        try:
+            seat = _Seat(prepare())
+        except BaseException:
+            with self._mutex:
+                self._coming -= 1
+                self._arrived.notify()
+            raise
+        with self._mutex:
+            self._coming -= 1
             self._queue.append(seat)
+            self._arrived.notify()
             leads, self._led = not self._led, True
         if not leads:
             self._await(seat)
         if not seat.done:
             self._lead()
+        return seat.job
 
     def _lead(self) -> None:
         """Runs the group at the head of the queue, which the calling thread is in, and calls who is next."""
         with self._mutex:
+            self._arrived.wait_for(lambda: not self._coming or len(self._queue) >= self._most, LINGER)
             group = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
         try:
             self._run([seat.job for seat in group])

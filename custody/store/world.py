@@ -54,6 +54,7 @@ class BookWorld(World):
     def __init__(self, connection: sa.Connection, kept: Kept | None = None) -> None:
         super().__init__()
         self._connection = connection
+        self._keeps = kept is not None
         self._kept = kept = kept or Kept()
         self.roots = kept.roots
         self._last = dict(kept.last)
@@ -65,7 +66,10 @@ class BookWorld(World):
     def find(self, kind: type[N], name: str) -> N | None:
         known = self.changed.get(kind, {}).get(name) or self._kept.nouns.get(kind, {}).get(name)
         if known is None and kind not in self._kept.whole and (kind, name) not in self._absent:
-            self.expect(kind, (name,))
+            if self._keeps and kind in FEW:
+                self.all(kind)
+            else:
+                self.expect(kind, (name,))
             known = self._kept.nouns[kind].get(name)
         return cast("N | None", known)
 
@@ -136,8 +140,9 @@ class BookWorld(World):
             else:
                 self.changed[kind][name] = before
 
-    def settle(self) -> None:
-        """What was put is committed: the next page finds it in `kept`."""
+    def settle(self, size: int, root: bytes) -> None:
+        """What was put is committed, and the log has this size and root: the next page finds it in `kept`."""
+        self.roots[size] = root
         for kind, nouns in self.changed.items():
             self._kept.nouns.setdefault(kind, {}).update(nouns)
         self._kept.last = self._last

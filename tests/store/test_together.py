@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from custody.errors import Unreadable
 from custody.store.together import Together
 
 
@@ -32,7 +33,7 @@ class Counter:
 
     def arrive(self, jobs: range) -> list[threading.Thread]:
         """A thread a job. The first runs alone, and the others have queued behind it when this returns."""
-        threads = [threading.Thread(target=self.together, args=(job,)) for job in jobs]
+        threads = [threading.Thread(target=self.together, args=(lambda job=job: job,)) for job in jobs]
         threads[0].start()
         assert self.first.wait(30)
         for thread in threads[1:]:
@@ -66,8 +67,8 @@ def test_a_group_has_its_limit_and_nobody_is_left_behind() -> None:
 def test_alone_it_runs_at_once() -> None:
     counter = Counter(most=5)
     counter.go.set()
-    counter.together(7)
-    counter.together(8)
+    assert counter.together(lambda: 7) == 7
+    assert counter.together(lambda: 8) == 8
     assert counter.groups == [[7], [8]]
 
 
@@ -81,9 +82,23 @@ def test_a_group_that_is_stopped_lets_the_next_one_run() -> None:
 
     together = Together(run, 5)
     with pytest.raises(KeyboardInterrupt):
-        together(1)
-    together(2)
+        together(lambda: 1)
+    together(lambda: 2)
     assert ran == [1, 2]
+
+
+def test_what_cannot_be_prepared_holds_up_nobody() -> None:
+    counter = Counter(most=5)
+    counter.go.set()
+
+    def fails() -> int:
+        raise Unreadable("This is no job.")
+
+    with pytest.raises(Unreadable):
+        counter.together(fails)
+    assert counter.together._coming == 0
+    counter.together(lambda: 1)
+    assert counter.groups == [[1]]
 
 
 INTERRUPTED = """
@@ -101,12 +116,12 @@ def interrupt():
 threads.append(threading.Thread(target=interrupt))
 threads[-1].start()
 try:
-    counter.together(1)
+    counter.together(lambda: 1)
 except KeyboardInterrupt:
     counter.go.set()
 for thread in threads:
     thread.join(30)
-counter.together(2)
+counter.together(lambda: 2)
 assert counter.groups == [[0], [2]], counter.groups
 """
 
