@@ -17,7 +17,7 @@ import pytest
 from alarm.sink import OK, Delivery, Sink
 from world import World
 
-from custody import audit
+from custody.audit.__main__ import main
 from custody.channels.email import Email, Relay
 from custody.monitor import Monitor
 from custody.rules.notices import Channel, Message
@@ -71,7 +71,7 @@ def test_two_monitors_over_three_days_send_one_mail_a_day(box: World, sink: Sink
     for number, pin in enumerate(pins):
         (tmp_path / f"pin-{number}").write_text(pin, "utf-8")
         arguments += ["--pin", f"{tmp_path}/pin-{number}"]
-    assert audit.main(arguments) == 0
+    assert main(arguments) == 0
 
 
 @dataclass

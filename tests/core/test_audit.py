@@ -152,6 +152,36 @@ def test_random_bytes_of_a_longer_bundle(loose: World, desk: Desk) -> None:
         assert "tampered" in desk.out
 
 
+@pytest.mark.torture
+def test_five_thousand_flipped_bits_of_bundle_and_tiles(loose: World, tmp_path: Path) -> None:
+    """Among them those that decode to the same bytes, as in a base64 text's last character."""
+    loose.hand(loose.dispatch(3), "carl", "ben")
+    loose.register(300)
+    policy, chance = loose.policy(), random.Random(3)
+    data = loose.bundle()
+    for _ in range(2500):
+        at, bit = chance.randrange(len(data)), chance.randrange(8)
+        assert refused(io.BytesIO(flipped(data, at, bit)), policy), (at, bit)
+    folder = tmp_path / "files"
+    export.export_tiles(loose.book, folder)
+    assert audit.verify(folder, policy).sound
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    for _ in range(2500):
+        path = chance.choice(files)
+        kept = path.read_bytes()
+        at, bit = chance.randrange(len(kept)), chance.randrange(8)
+        path.write_bytes(flipped(kept, at, bit))
+        assert refused(folder, policy), (path, at, bit)
+        path.write_bytes(kept)
+
+
+def refused(files: io.BytesIO | Path, policy: bytes) -> bool:
+    try:
+        return not audit.verify(files, policy).sound
+    except bundle.NotAZip:
+        return True
+
+
 def test_cut_off_and_added_bytes(small: Small, desk: Desk) -> None:
     for length in (*range(4, len(small.data), 97), len(small.data) - 1):
         assert desk.audit(small.data[:length], small.policy) == 1, length
