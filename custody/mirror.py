@@ -8,12 +8,14 @@ stops it, the folder has one whole state or the next: the checkpoint is written 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from custody.errors import Unreadable
+from custody.errors import Conflict, Unreadable
+from custody.ledger.bundle import ENTRIES_MOST
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Policy
 from custody.ledger.tiles import WIDTH, Tile, Tree, hash_tiles, paths, read_entry_bundle, tiles
@@ -32,14 +34,29 @@ def add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]
 
     The files are those that the log had not when the folder was last brought up to date.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for path, data in files:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         _write(folder / path, data)
     _write(folder / "checkpoint", note)
     wanted = {folder / path for path in paths(size)}
-    for stale in {*folder.glob("tile/**/*.p/*"), *folder.rglob("*.part")} - wanted:
-        _take_away(stale)
+    for found in [*folder.glob("tile/**/*")]:  # older partial tiles, and what was stopped halfway
+        if found not in wanted and not found.is_dir():
+            _take_away(found)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One at a time brings a folder up to date; Conflict where another is at it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(f"{folder} is being brought up to date just now, by another process.") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[int, int]:
@@ -48,19 +65,27 @@ def pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[in
     `fetch` gives the file of a path below the log's address; `policy` says whose signature is believed.
     Unreadable where what comes is not signed, or is not what the mirror has and more: nothing of it stays.
     """
-    note = fetch("checkpoint")
-    there = Policy.read(policy).open(note).checkpoint
+    with alone(folder):
+        return _pull(folder, fetch, policy)
+
+
+def _pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[int, int]:
+    note, trust = fetch("checkpoint"), Policy.read(policy)
+    there = trust.open(note).checkpoint
     here = state(folder) or Checkpoint(there.origin, 0, Frontier().root())
     if there.origin != here.origin:
         raise Unreadable(f"This is the log {there.origin}, and the mirror is of {here.origin}. {_NOT_THIS}")
+    if not 0 < there.size <= ENTRIES_MOST:
+        raise Unreadable(f"Up to {ENTRIES_MOST:,} entries are mirrored; this log says {there.size:,}.")
     if there.size < here.size:
         raise Unreadable(
             f"The log has {there.size:,} entries, fewer than the {here.size:,} that it has signed before."
             f" {_NOT_THIS}"
         )
-    if there.size == here.size:  # its witnesses may have said more meanwhile
+    if there.size == here.size:
         _same(here.root, there)
-        add(folder, there.size, note, ())
+        if set(trust.open(note).witnesses) >= set(trust.open((folder / "checkpoint").read_bytes()).witnesses):
+            add(folder, there.size, note, ())  # its witnesses have said more meanwhile
         return here.size, there.size
     files = _Pull(folder, fetch, here, there)
     try:
@@ -88,7 +113,8 @@ class _Pull:
         for hashes in hash_tiles(self._leaves(), self._start, self._read):
             for path, data in (*self._bundles, hashes):
                 if path not in self._known:
-                    self._written.append(self._folder / path)
+                    if not (self._folder / path).exists():
+                        self._written.append(self._folder / path)
                     yield path, data
             self._bundles.clear()
         _same(self._edge.root(), self._there)

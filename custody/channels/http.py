@@ -33,7 +33,7 @@ def exchange(
                     raise http.client.IncompleteRead(answer, response.length)
             if cut.is_set():
                 raise TimeoutError("it took too long")
-    except (OSError, http.client.HTTPException) as problem:
+    except (OSError, ValueError, http.client.HTTPException) as problem:  # a name or a length that is none
         reason = str(problem) or type(problem).__name__
         raise Undelivered(f"no answer from {whose} at {url}: {reason}", silent=True) from problem
     finally:

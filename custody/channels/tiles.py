@@ -18,9 +18,14 @@ def fetcher(url: str, token: str, timeout: float = TIMEOUT) -> Callable[[str], b
 
     Undelivered at once where the token would travel in the clear.
     """
-    address = urllib.parse.urlsplit(url)
+    try:
+        address = urllib.parse.urlsplit(url)
+    except ValueError:
+        raise Undelivered(f"{url} is no address of a log", permanent=True) from None
     if address.scheme == "http" and address.hostname not in {"127.0.0.1", "::1", "localhost"}:
         raise Undelivered(f"{url} would get the token in the clear: give an https address", permanent=True)
+    if not token or not token.isascii() or not token.isprintable():
+        raise Undelivered("what is given as a token is none", permanent=True)
     headers = {"Authorization": f"Bearer {token}"}
 
     def fetch(path: str) -> bytes:

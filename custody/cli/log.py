@@ -171,12 +171,14 @@ def mirror(folder: Path, target: Path, url: str | None, policy: Path | None, tok
     the book is lost, and it never accepts a history that is shorter or other than what it has.
     """
     try:
+        if url is None and (policy or token_file):
+            raise click.UsageError("--policy and --token belong to --from.")
         if url is None:
             before, after = export.export_tiles(parts.open_book(folder), target)
         elif policy is None or token_file is None:
             raise click.UsageError("--from takes --policy and --token with it.")
         else:
-            fetch = fetcher(url, token_file.read_text("ascii").strip())
+            fetch = fetcher(url, token_file.read_text("utf-8", "replace").strip())
             before, after = pull(target, fetch, policy.read_bytes())
     except OSError as problem:
         raise click.ClickException(f"{problem.filename}: {problem.strerror}.") from None

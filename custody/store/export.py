@@ -60,6 +60,11 @@ def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
     older partial tiles go, as tlog-tiles allows. Whatever stops it, the folder has one whole state or the
     other. A file that is there with other bytes is refused.
     """
+    with mirror.alone(folder):
+        return _export_tiles(book, folder)
+
+
+def _export_tiles(book: Book, folder: Path) -> tuple[int, int]:
     before = _mirrored(book, folder)
     fresh = members(book, before)
     _, note = next(fresh)

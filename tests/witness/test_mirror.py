@@ -16,7 +16,7 @@ from world import World
 from custody import audit
 from custody.channels.tiles import fetcher
 from custody.cli.main import _commands
-from custody.errors import Undelivered, Unreadable
+from custody.errors import Conflict, Undelivered, Unreadable
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, LogKey, policy_text
 from custody.ledger.tiles import Tree, entry_bundle, hash_tiles, tiles
@@ -149,6 +149,39 @@ def test_a_mirror_whose_own_right_edge_was_changed_says_so(tmp_path: Path) -> No
     refused(log, tmp_path, log.fetcher(), "do not make the root that was signed over 300 of them")
 
 
+def test_two_at_once_do_not_undo_each_other(tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    log.size = 400
+    fetch = log.fetcher()
+
+    def slow(path: str) -> bytes:
+        with pytest.raises(Conflict, match="brought up to date just now"):
+            pull(tmp_path, fetch, log.policy)
+        return fetch(path)
+
+    assert pull(tmp_path, slow, log.policy) == (300, 400)
+    assert held(tmp_path) == log.files()
+
+
+def test_what_a_kill_left_behind_is_taken_away(tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    for size in (300, 320, 600):
+        for path in ("tile/0/001", "tile/0/002", "tile/entries/001", "tile/entries/002.part"):
+            (tmp_path / path).write_bytes(b"of a forged log")
+        log.size = size
+        pull(tmp_path, log.fetcher(), log.policy)
+        assert held(tmp_path) == log.files()
+
+
+@pytest.mark.parametrize("size", [10**8, 10**14])
+def test_a_log_that_says_it_is_endless_is_refused_at_once(size: int, tmp_path: Path) -> None:
+    log = Log(300)
+    note = log.key.sign(Checkpoint("log.test/one", size, bytes(32))).encode()
+    refused(log, tmp_path, log.fetcher(checkpoint=note), "entries are mirrored")
+
+
 @pytest.mark.parametrize("after", range(5))
 def test_what_stops_it_halfway_leaves_the_state_before(after: int, tmp_path: Path) -> None:
     log = Log(300)
@@ -232,6 +265,21 @@ def test_the_command_mirrors_a_log_from_another_machine(
 def test_a_token_never_travels_in_the_clear() -> None:
     with pytest.raises(Undelivered, match="in the clear"):
         fetcher("http://log.test/log", "secret")
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "why"),
+    [
+        ("http://[::1", "secret", "is no address of a log"),
+        ("https://log.test", "\ufffd", "is none"),
+        ("https://log.test", "", "is none"),
+        ("https://log.test", "two\nlines", "is none"),
+        ("frog", "secret", "is no http or https address of the log"),
+    ],
+)
+def test_what_is_no_address_or_no_token(url: str, token: str, why: str) -> None:
+    with pytest.raises(Undelivered, match=why):
+        fetcher(url, token)("checkpoint")
 
 
 def test_a_log_that_is_away_is_told() -> None:

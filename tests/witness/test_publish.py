@@ -17,6 +17,7 @@ from custody import audit
 from custody.acts.publishing import Asked, publish
 from custody.errors import Undelivered, Unreadable, Untrusted
 from custody.ledger.note import Checkpoint, Policy, WitnessKey
+from custody.mirror import pull
 from custody.store import export, home, witnesses
 from custody.store.queries import view
 from custody.witness import Witness
@@ -77,6 +78,10 @@ def town(loose: World, tmp_path: Path) -> Iterator[Town]:
 def answering(status: int, answer: bytes) -> Callable[[str, bytes], tuple[int, bytes]]:
     """A witness that says the same whatever it is asked."""
     return lambda _url, _body: (status, answer)
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def judge(town: Town) -> audit.Report:
@@ -256,3 +261,15 @@ def test_a_policy_that_cannot_be_read_opens_no_book(town: Town) -> None:
     path.write_text(path.read_text("ascii") + "frog\n", "ascii")
     with pytest.raises(Untrusted, match="Line 6 of the policy"):
         home.open_book(town.world.folder, town.world.clock, bytes)
+
+
+def test_what_witnesses_said_is_not_lost_to_a_note_that_has_less(town: Town, tmp_path: Path) -> None:
+    town.publish()
+    policy = town.world.policy()
+    export.export_tiles(town.world.book, tmp_path / "files")
+    files = held(tmp_path / "files")
+    bare = files | {"checkpoint": town.world.book.checkpoint().encode()}
+    trust = policy.replace(b"quorum one", b"quorum none")
+    for served in (bare, files, bare):
+        pull(tmp_path / "mirror", served.__getitem__, trust)
+    assert held(tmp_path / "mirror") == files
