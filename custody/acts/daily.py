@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from custody.errors import Away, Conflict, NoRoom
 from custody.facts import Difference
 from custody.ledger.note import Checkpoint
 from custody.rules import daily
@@ -59,9 +60,11 @@ def self_audit(book: Book, tell: Tell = lambda _done, _of: None, *, how: str = "
 
 
 def _compare(book: Book, tell: Tell) -> list[str]:
-    """Whatever ends the comparison early is a difference, too: a table can be spoilt past reading."""
+    """Whatever the book itself ends early is a difference, too: a table can be spoilt past reading."""
     try:
         return fsck(book, tell)
+    except (Away, Conflict, NoRoom):  # it is done again when the database, the helpers or the disk are back
+        raise
     except Exception as problem:
         log.exception("the book cannot be compared with itself")
         return [f"The book could not be read to its end: {problem!r}"]

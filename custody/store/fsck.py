@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from itertools import groupby, islice
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from custody.audit.notebook import Notebook
 from custody.audit.reading import Reading, readings
 from custody.audit.report import Report
 from custody.errors import Refusal
+from custody.facts import Received
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, Opened
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
@@ -40,6 +42,8 @@ Tell = Callable[[int, int], None]
 Rows = Iterator[sa.Row[Any]]
 FETCHED: Final = 500
 """Rows in memory at once."""
+PUT_OFF_MOST: Final = timedelta(minutes=10)
+"""A notice is tried again after a minute at most, and whoever tries it has half a minute."""
 
 
 def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[str]:
@@ -54,7 +58,7 @@ def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[str]:
         found = fold.wrong()
         if found:
             return found
-        return [*_nouns(rows, fold.told), *fold.misled(), *_beside(rows, fold.told)]
+        return [*_nouns(rows, fold.told), *fold.misled(), *_beside(book, rows, fold.told)]
 
 
 class _Rows:
@@ -108,11 +112,13 @@ class _Tree:
 
     def _leaves(self) -> Iterator[bytes]:
         query = sa.select(_entry.c.seq, _entry.c.leaf_hash, _entry.c.data).order_by(_entry.c.seq)
+        wanted = 0
         for index, row in enumerate(self._rows(query)):
             if index % WIDTH == 0:
                 self._tell(0, self._count)
-            if row.seq != index:
-                self._entries.append(f"Entry {index} is missing: the next one is numbered {row.seq}.")
+            if row.seq != wanted:
+                self._entries.append(f"Entry {wanted} is missing: the next one is numbered {row.seq}.")
+            wanted = row.seq + 1
             leaf = leaf_hash(row.data)
             if row.leaf_hash != leaf:
                 self._entries.append(f"Entry {row.seq} is not the one whose hash stands beside it.")
@@ -172,6 +178,8 @@ class _Fold:
         )
         self._beside: deque[tuple[str, set[str]]] = deque()
         self._misled: list[tuple[str, int]] = []
+        self._sizes = rows(sa.select(_checkpoint.c.size).order_by(_checkpoint.c.size))
+        self._signed = next(self._sizes, None)
 
     def wrong(self) -> list[str]:
         """The entries that stand under a wrong id, or else what an audit of them says."""
@@ -211,8 +219,20 @@ class _Fold:
         if reading.statement is not None:
             if event != reading.event:
                 yield f"Entry {index} stands under another event's id."
+            if isinstance(reading.statement.fact, Received):
+                yield from self._ends(index + 1)
             odd = subjects ^ mentions(reading.statement.fact)
             self._misled += ((subject, index) for subject in odd)
+
+    def _ends(self, size: int) -> Iterator[str]:
+        """A transaction ends here: the next checkpoint is over so many entries."""
+        while self._signed is not None and self._signed.size < size:
+            yield f"The checkpoint of {self._signed.size:,} entries ends no transaction."
+            self._signed = next(self._sizes, None)
+        if self._signed is None or self._signed.size > size:
+            yield f"The checkpoint of {size:,} entries is missing."
+        else:
+            self._signed = next(self._sizes, None)
 
     def misled(self) -> Iterator[str]:
         """What the index of histories has too many or lacks."""
@@ -240,16 +260,20 @@ def _not_told(name: str, table: sa.Table) -> str:
     return f"{name} in the table {table.name} is not what the ledger says of it."
 
 
-def _beside(rows: _Rows, told: Notebook) -> Iterator[str]:
+def _beside(book: Book, rows: _Rows, told: Notebook) -> Iterator[str]:
     """What follows from the ledger and is no noun: the texts, what waits to be sent."""
     for row in rows(sa.select(_private)):
         if commitment_of(row.salt, row.text) != row.commitment:
             yield f"The text under {row.commitment[:12]} was changed: the ledger commits to another one."
-    odd = []
-    for row in rows(sa.select(_outbox.c.notice)):
+    odd, latest = [], book.now() + PUT_OFF_MOST * book.pace
+    for row in rows(sa.select(_outbox)):
         notice = told.find(Notice, row.notice)
         if notice is None or notice.accepted_at is not None:
             odd.append(row.notice)
+        elif (row.person, row.channel) != (notice.person, notice.channel):
+            yield f"The notice {row.notice} is addressed to another in the outbox than in the ledger."
+        elif max(row.not_before, row.lease or row.not_before) > latest:
+            yield f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
     waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
     for name in sorted([*odd, *_absent(rows, _outbox.c.notice, waiting)]):
         yield f"The notice {name} is to be sent and is not in the outbox, or is there without need."

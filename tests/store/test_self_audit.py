@@ -15,6 +15,7 @@ from world import World
 
 from custody.acts import alarms, daily
 from custody.channels.email import Email, Relay
+from custody.errors import Away, Conflict
 from custody.facts import Difference
 from custody.ledger.note import Checkpoint
 from custody.monitor import Monitor
@@ -132,6 +133,18 @@ def test_the_kind_of_the_first_difference_is_named(copy: World, statement: str, 
     copy.at += timedelta(hours=1)
     assert daily.self_audit(copy.book)
     assert outcome(copy).first == place
+
+
+@pytest.mark.parametrize("problem", [Away("the database is away"), Conflict("a helper was ended")])
+def test_a_comparison_that_could_not_be_made_is_made_again(copy: World, problem: Exception) -> None:
+    copy.at += timedelta(hours=1)
+
+    def fails(_done: int, _of: int) -> None:
+        raise problem
+
+    with copy.unmoved(), pytest.raises(type(problem)):
+        daily.self_audit(copy.book, fails)
+    assert daily.self_audit(copy.book) == []
 
 
 def test_a_comparison_that_lasts_past_midnight_counts_once(copy: World) -> None:
