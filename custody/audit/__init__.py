@@ -50,6 +50,7 @@ from custody.rules.world import Event, seen_root, seen_size
 HELPED: Final = 4096
 """Entries from which on other processes help: for fewer they would take longer to start than to finish."""
 
+_KEPT: Final = "the first {:,} entries in the notebook"
 Tell = Callable[[int, int], None]
 """Told how many entries have been judged, of how many."""
 
@@ -308,11 +309,17 @@ class History:
         standing = self._world.standing
         if standing is None:
             return
-        for size, root in self.known.items():
-            _check_same(size, root, edges, "the first {:,} entries in the notebook")
-        self._begin(standing.genesis, standing.log_key)
         if standing.pin is not None:
-            self._report.pins.append(seen_size(standing.pin))
+            _check_same(seen_size(standing.pin), seen_root(standing.pin), edges, _KEPT)
+        try:
+            _check_same(seen_size(standing.judged), seen_root(standing.judged), edges, _KEPT)
+        except Failed:  # and no audit called it sound: it accuses nobody
+            raise Unreadable(
+                "An audit that did not end had begun in this notebook with another history. Begin a new one."
+            ) from None
+        self._begin(standing.genesis, standing.log_key)
+        if standing.pin is not None and seen_size(standing.pin) < self._opened.checkpoint.size:
+            self._report.pins.append(seen_size(standing.pin))  # the same bundle again vouches for nothing
         self.index = self._report.known = self._report.judged = seen_size(standing.judged)
         self._tree = edges[self.index]
         self._report.first, self._report.last = standing.first, self._world.log.last

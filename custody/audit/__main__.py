@@ -13,7 +13,7 @@ from typing import Final
 
 from custody.audit import Tell, verify, whole
 from custody.audit.report import Report, json_text, text
-from custody.errors import Unreadable
+from custody.errors import Conflict, Unreadable
 from custody.ledger.note import Checkpoint
 
 Form = Callable[[Report], bytes]
@@ -44,6 +44,7 @@ def main(
     """The command. 0: sound. 1: anything wrong with the evidence. 2: it could not be judged."""
     chosen = _chosen(arguments, forms)
     try:
+        _check_apart(chosen)
         with (progress or _progress)("Judging") as tell:
             report = _report(chosen, tell)
         written = forms[chosen.format](report)
@@ -59,7 +60,7 @@ def main(
     except sqlite3.Error as problem:
         print(f"The notebook cannot be read or written: {problem}.", file=sys.stderr)
         return 2
-    except Unreadable as problem:
+    except (Conflict, Unreadable) as problem:
         print(problem, file=sys.stderr)
         return 2
     return 0 if report.sound else 1
@@ -79,6 +80,15 @@ def _report(chosen: argparse.Namespace, tell: Tell) -> Report:
         if not bundle.is_dir():
             bundle = files.enter_context(bundle.open("rb"))
         return verify(bundle, policy, genesis=chosen.genesis, pins=pins, notebook=chosen.notebook, tell=tell)
+
+
+def _check_apart(chosen: argparse.Namespace) -> None:
+    """Unreadable where what is written would take the place of evidence."""
+    evidence = [path.resolve() for path in (chosen.bundle, chosen.policy, *chosen.pin)]
+    written = [path.resolve() for path in (chosen.out, chosen.notebook) if path is not None]
+    for path in written:
+        if path in evidence or chosen.bundle.resolve() in path.parents or written.count(path) > 1:
+            raise Unreadable(f"{path} would be written over what is judged, or beside it. Name another file.")
 
 
 def _check_pin(pin: bytes, path: Path) -> None:

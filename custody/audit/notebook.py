@@ -31,6 +31,8 @@ HELD: Final = 8192
 """Nouns that are held from one clearing to the next; twice as many are in memory at the most."""
 APART: Final = 65_536
 """Entries between two states of a kept notebook: what an audit that was killed does again."""
+MARK: Final = int.from_bytes(b"note")
+"""What SQLite keeps in a file to say whose it is."""
 SLOTS: Final = 1 << 23
 """Bytes for the marks of names that were met."""
 CACHED: Final = 8192
@@ -144,6 +146,7 @@ class Notebook(World):
             if self._path is None:
                 self._database.execute("PRAGMA journal_mode=OFF")
             self._database.execute("BEGIN EXCLUSIVE")
+            self._mark()
             for statement in _TABLES.split(";"):
                 self._database.execute(statement)
             row = self._database.execute("SELECT value FROM standing").fetchone()
@@ -153,6 +156,13 @@ class Notebook(World):
             raise Unreadable(
                 f"{self._path} is no notebook of an auditor's, or another audit has it ({problem})."
             ) from None
+
+    def _mark(self) -> None:
+        """Unreadable where the file is another program's database: nothing is ever written into that."""
+        (mark,) = self._database.execute("PRAGMA application_id").fetchone()
+        if mark != MARK and self._database.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise Unreadable("it is another program's database")
+        self._database.execute(f"PRAGMA application_id={MARK}")
 
     def _recall(self) -> None:
         """Marks what an earlier audit has put here."""

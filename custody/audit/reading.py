@@ -9,16 +9,19 @@ from __future__ import annotations
 import copyreg
 import gc
 import multiprocessing
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, is_dataclass
+from multiprocessing.connection import wait
 from operator import attrgetter
 from typing import Any, Final
 
 from custody import facts
-from custody.errors import Unreadable
+from custody.errors import Conflict, Unreadable
 from custody.facts import NewerKind, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.keys import public_key
@@ -77,7 +80,7 @@ def readings(
         return
     count = min(multiprocessing.cpu_count(), HELPERS_MOST)
     spawn = multiprocessing.get_context("spawn")
-    helpers = ProcessPoolExecutor(count, spawn, initializer=gc.set_threshold, initargs=(100_000,))
+    helpers = ProcessPoolExecutor(count, spawn, initializer=_help)
     ahead: deque[tuple[list[bytes], Future[list[Reading]]]] = deque()
     try:
         for some in _several(entries):
@@ -87,11 +90,24 @@ def readings(
         while ahead:
             yield from _taken(*ahead.popleft())
     except BrokenProcessPool:
-        raise Unreadable(
+        raise Conflict(
             "A process of this audit was ended from outside, perhaps for want of memory. Begin it again."
         ) from None
     finally:
         helpers.shutdown(cancel_futures=True)
+
+
+def _help() -> None:
+    """A helper's beginning. It ends with its auditor, however that one ended."""
+    gc.set_threshold(100_000)
+    auditor = multiprocessing.parent_process()
+    assert auditor is not None, "helpers have one"
+
+    def end_with() -> None:
+        wait([auditor.sentinel])
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=end_with, daemon=True).start()
 
 
 def _taken(some: list[bytes], done: Future[list[Reading]]) -> Iterator[tuple[bytes, Reading]]:
