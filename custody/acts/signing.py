@@ -206,10 +206,9 @@ def _tell(page: Page, fact: Fact, recorded: Recorded) -> None:
 
 
 def _tell_of_disputes(page: Page) -> None:
-    """Of each hand-off that this page has made a dispute, where no alarm rings: some waited for this one."""
+    """Of each hand-off that this one has made a dispute, where no alarm rings: some waited for it."""
     world = page.world
-    changed = [n for n in world.changed.get(HandOff, {}).values() if isinstance(n, HandOff)]
-    for hand_off in [n for n in changed if n.status == "disputed"]:
+    for hand_off in [n for n in world.fresh(HandOff) if n.status == "disputed"]:
         consignment = world.get(Consignment, hand_off.consignment)
         if not consignment.open:
             sites = (consignment.from_site, consignment.to_site)

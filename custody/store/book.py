@@ -24,7 +24,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from custody.errors import Conflict, Refusal, Unreadable, Untrusted
+from custody.errors import Conflict, Unreadable, Untrusted
 from custody.facts import EVENTS_MOST, Fact, Genesis, Received, Statement, Subject
 from custody.ledger.envelope import Envelope, Signature, event_id, pae
 from custody.ledger.keys import SigningKey, public_key
@@ -50,7 +50,7 @@ Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
 _entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
 _KEEP_TEXT = sa.insert(tables.Private)
-GROUP_MOST: Final = 128
+GROUP_MOST: Final = 64
 """Statements that share a transaction at most: what follows from them has its room on the page, too."""
 
 
@@ -95,7 +95,9 @@ class _Arrival:
                 recorded = page.take(self.evidence)
                 self.then(page, recorded)
                 self.outcome = recorded
-        except Refusal as problem:
+        except (sa.exc.DatabaseError, Untrusted):
+            raise
+        except Exception as problem:  # noqa: BLE001 - a mistake in the program is raised by its own thread alone
             self.outcome = problem
 
 

@@ -15,6 +15,7 @@ import errno
 import fcntl
 import functools
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,13 +30,14 @@ from typing_extensions import override
 from custody.errors import Away, Conflict, Forged, NoRoom, Unreadable, Untrusted
 
 BUSY: Final = timedelta(seconds=30)
-"""So long a writer waits for another process that writes."""
+"""So long a writer waits for the database's own lock; in SQLite it has waited for other writers before."""
 STUCK: Final = timedelta(minutes=5)
 """After so long PostgreSQL ends a transaction whose server says nothing more: the others wait for it."""
 IN_THE_FOLDER: Final = "sqlite:book.db"
 """Where the tables of a book are, unless its folder says otherwise."""
 MAY_LOSE: Final = "i-accept-that-a-failover-may-lose-hand-offs"
 """What must be set before a standby may follow for which no commit waits."""
+_FILE: Final = re.compile(r"[A-Za-z0-9_-]{1,60}\.db", re.ASCII)
 DRIVER: Final = "postgresql+psycopg://"
 _LOCK: Final = int.from_bytes(b"custody", "big")
 """What writers take. A database holds one book, and its advisory locks are its own."""
@@ -73,6 +75,10 @@ class Database(ABC):
         """Untrusted where a standby follows that no commit waits for: a failover would cut the ledger."""
 
     @abstractmethod
+    def be_patient(self, connection: sa.Connection) -> None:
+        """This transaction may say nothing for long, and keeps its lock."""
+
+    @abstractmethod
     def waiting(self, connection: sa.Connection) -> timedelta:
         """For how long commits have waited for a standby that does not answer; zero where none waits."""
 
@@ -80,12 +86,13 @@ class Database(ABC):
 def at(address: str, folder: Path) -> Database:
     """The database of this address; `folder` is the book's. Unreadable where it is no address."""
     kind, _, name = address.partition(":")
-    if kind == "sqlite" and name and Path(name).name == name:
+    if kind == "sqlite" and _FILE.fullmatch(name):
         return SQLite(folder, name)
     if kind in ("postgresql", "postgres"):
         return PostgreSQL(address)
     raise Unreadable(
-        f"{address} is no database: give sqlite:NAME.db, a file in the book's folder, or postgresql://..."
+        f"{address} is no database: give sqlite:NAME.db, a file in the book's folder with a name of up to 60"
+        " letters, digits, - and _; or postgresql://..."
     )
 
 
@@ -169,6 +176,10 @@ class SQLite(Database):
     @override
     def check_standby(self, connection: sa.Connection) -> None:
         """It has none."""
+
+    @override
+    def be_patient(self, connection: sa.Connection) -> None:
+        """It ends nobody's transaction."""
 
     @override
     def waiting(self, connection: sa.Connection) -> timedelta:
@@ -272,6 +283,10 @@ class PostgreSQL(Database):
                 " that were answered. Name it in synchronous_standby_names (docs/postgresql.md), or say in so"
                 f" many words that you take it upon you: CUSTODY_STANDBY={MAY_LOSE}"
             )
+
+    @override
+    def be_patient(self, connection: sa.Connection) -> None:
+        connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
     @override
     def waiting(self, connection: sa.Connection) -> timedelta:

@@ -60,20 +60,27 @@ class Together(Generic[J]):
         if not leads:
             self._await(seat)
         if not seat.done:
-            self._lead()
+            self._lead(seat)
         return seat.job
 
-    def _lead(self) -> None:
-        """Runs the group at the head of the queue, which the calling thread is in, and calls who is next."""
+    def _lead(self, seat: _Seat[J]) -> None:
+        """Runs the group at the head of the queue, where this seat is, and calls who is next."""
+        try:
+            with self._mutex:
+                self._arrived.wait_for(lambda: not self._coming or len(self._queue) >= self._most, LINGER)
+        except BaseException:
+            with self._mutex:
+                self._queue.remove(seat)
+            self._pass_on()
+            raise
         with self._mutex:
-            self._arrived.wait_for(lambda: not self._coming or len(self._queue) >= self._most, LINGER)
             group = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
         try:
-            self._run([seat.job for seat in group])
+            self._run([each.job for each in group])
         finally:
-            for seat in group:
-                seat.done = True
-                seat.called.release()
+            for each in group:
+                each.done = True
+                each.called.release()
             self._pass_on()
 
     def _pass_on(self) -> None:

@@ -60,6 +60,7 @@ class BookWorld(World):
         self._last = dict(kept.last)
         self._absent: set[tuple[type[Noun], str]] = set()
         self._puts: list[tuple[type[Noun], str, Noun | None]] = []
+        self._marked = 0
         self.changed: dict[type[Noun], dict[str, Noun]] = {}
 
     @override
@@ -128,7 +129,13 @@ class BookWorld(World):
 
     def mark(self) -> int:
         """This state, to go back to."""
-        return len(self._puts)
+        self._marked = len(self._puts)
+        return self._marked
+
+    def fresh(self, kind: type[N]) -> list[N]:
+        """What was put since the last mark, as it is now."""
+        names = dict.fromkeys(name for put, name, _ in self._puts[self._marked :] if put is kind)
+        return [cast("N", self.changed[kind][name]) for name in names]
 
     def undo(self, mark: int) -> None:
         """Takes back what was put since."""

@@ -87,6 +87,30 @@ def test_a_group_that_is_stopped_lets_the_next_one_run() -> None:
     assert ran == [1, 2]
 
 
+def test_a_group_waits_a_moment_for_who_is_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custody.store.together.LINGER", 30)
+    counter = Counter(most=5)
+    counter.go.set()
+    ready = threading.Event()
+
+    def prepared() -> int:
+        assert ready.wait(30)
+        return 2
+
+    late = threading.Thread(target=counter.together, args=(prepared,))
+    late.start()
+    while not counter.together._coming:
+        threading.Event().wait(0.001)
+    early = threading.Thread(target=counter.together, args=(lambda: 1,))
+    early.start()
+    while not counter.together._queue:
+        threading.Event().wait(0.001)
+    ready.set()
+    for thread in (early, late):
+        thread.join(30)
+    assert counter.groups == [[1, 2]]
+
+
 def test_what_cannot_be_prepared_holds_up_nobody() -> None:
     counter = Counter(most=5)
     counter.go.set()
@@ -101,6 +125,36 @@ def test_what_cannot_be_prepared_holds_up_nobody() -> None:
     assert counter.groups == [[1]]
 
 
+LINGERING = """
+import signal, threading
+from custody.store import together
+from store.test_together import Counter
+
+together.LINGER = 30
+counter = Counter(most=5)
+counter.go.set()
+ready = threading.Event()
+
+def prepared():
+    ready.wait(30)
+    return 2
+
+late = threading.Thread(target=counter.together, args=(prepared,))
+late.start()
+
+def interrupt():
+    while not counter.together._queue:
+        threading.Event().wait(0.001)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    counter.together(lambda: 1)
+except KeyboardInterrupt:
+    ready.set()
+late.join(30)
+assert counter.groups == [[2]], counter.groups
+"""
 INTERRUPTED = """
 import signal, threading
 from store.test_together import Counter
@@ -126,11 +180,12 @@ assert counter.groups == [[0], [2]], counter.groups
 """
 
 
-def test_who_is_interrupted_while_they_wait_keeps_nobody_waiting() -> None:
+@pytest.mark.parametrize("story", [INTERRUPTED, LINGERING], ids=["in the queue", "at its head"])
+def test_who_is_interrupted_while_they_wait_keeps_nobody_waiting(story: str) -> None:
     """As by Ctrl-C, which comes to a process's main thread: so it is a process of its own."""
     tests = Path(__file__).parents[1]
     subprocess.run(
-        [sys.executable, "-c", INTERRUPTED],
+        [sys.executable, "-c", story],
         env={"PYTHONPATH": f"{tests}:{tests.parent}", "PATH": "/usr/bin:/bin"},
         check=True,
     )
