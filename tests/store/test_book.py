@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import re
 import secrets
+import shutil
 import sqlite3
 import threading
 import zipfile
@@ -423,6 +424,21 @@ def test_processes_write_one_sound_ledger(box: World) -> None:
     with box.book.world() as world:
         for start in (0, 100, 200):
             assert all(world.find(Site, f"S-{n}") for n in range(start, start + 15))
+
+
+@pytest.mark.on("sqlite")
+def test_a_size_that_comes_twice_is_another_history(template: World, tmp_path: Path) -> None:
+    """As after a failover: an open process meets a ledger of the length that it knew, and not the same."""
+    ours, theirs = template.copy(tmp_path / "ours"), template.copy(tmp_path / "theirs")
+    for world in (ours, theirs):
+        world.register(1)
+        world.book.engine.dispose()
+    for ending in ("", "-wal", "-shm"):
+        (ours.folder / f"book.db{ending}").unlink(missing_ok=True)
+    shutil.copy(theirs.folder / "book.db", ours.folder / "book.db")
+    ours.register(1)
+    ours.check()
+    ours.book.engine.dispose()
 
 
 # ------------------------------------------------------------------------------------------------ replays

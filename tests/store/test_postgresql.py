@@ -236,6 +236,10 @@ def test_the_servers_role_makes_no_tables(loose: World) -> None:
         ("mysql://custody@db1/hunter2", "is no database"),
         ("sqlite:../elsewhere.db", "is no database"),
         ("sqlite:", "is no database"),
+        ("sqlite:database", "is no database"),
+        ("sqlite:book.sqlite", "is no database"),
+        ("sqlite:a b?mode=memory.db", "is no database"),
+        (f"sqlite:{'x' * 300}.db", "is no database"),
     ],
 )
 def test_an_address_that_is_none(tmp_path: Path, address: str, why: str) -> None:
