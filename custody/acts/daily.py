@@ -53,6 +53,8 @@ def self_audit(book: Book, tell: Tell = lambda _done, _of: None, *, how: str = "
             return None
     found = _compare(book, tell)
     with book.page(how) as page:
+        if found:
+            log.error("the book differs from its ledger", differences=len(found), first=found[0])
         if not daily.is_done(page.world, SelfAudit, page.now):  # by another process, which began earlier
             first = _place(found[0]) if found else None
             page.record(daily.self_audit(page.world, len(found), first))

@@ -537,6 +537,27 @@ def test_a_book_moves_to_sqlite_and_back(loose: World, postgresql: Server) -> No
     loose.check()
 
 
+def test_a_move_keeps_its_lock_however_long_the_copy_is_looked_at(
+    loose: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a server may be silent in an act: nobody writes to the old book, or the move is none."""
+    monkeypatch.setattr("custody.store.database.STUCK", timedelta(seconds=1))
+    loose.book.engine.dispose()
+
+    def slow(book: Book) -> list[str]:
+        time.sleep(2.5)
+        return fsck(book)
+
+    monkeypatch.setattr("custody.store.move.fsck", slow)
+    target = home.prepare("sqlite:moved.db", loose.folder)
+    there = size(loose.book)
+    assert move(loose.book, loose.folder, target) == there
+    target.engine.dispose()
+    loose.reopen()
+    loose.register(1)
+    loose.check()
+
+
 def places(postgresql: Server) -> list[tuple[str, str]]:
     place = postgresql.place()
     return [(place.address, place.owner)]
