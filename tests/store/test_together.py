@@ -127,6 +127,7 @@ def test_what_cannot_be_prepared_holds_up_nobody() -> None:
 
 LINGERING = """
 import signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 from custody.store import together
 from store.test_together import Counter
 
@@ -157,6 +158,7 @@ assert counter.groups == [[2]], counter.groups
 """
 INTERRUPTED = """
 import signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 from store.test_together import Counter
 
 counter = Counter(most=5)
