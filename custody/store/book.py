@@ -89,16 +89,17 @@ class _Arrival:
     then: Callable[[Page, Recorded], None]
     outcome: Recorded | Exception | None = None
 
-    def take(self, page: Page) -> None:
+    def take(self, page: Page) -> Recorded | Exception:
+        """What will have become of it when the page is committed."""
         try:
             with page.attempt():
                 recorded = page.take(self.evidence)
                 self.then(page, recorded)
-                self.outcome = recorded
+                return recorded
         except (sa.exc.DatabaseError, Untrusted):
             raise
         except Exception as problem:  # noqa: BLE001 - a mistake in the program is raised by its own thread alone
-            self.outcome = problem
+            return problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,8 +388,10 @@ class Book:
             try:
                 with self.page(how) as page:
                     page.expect([arrival.evidence for arrival in group])
-                    for arrival in group:
-                        arrival.take(page)
+                    outcomes = [arrival.take(page) for arrival in group]
+                # Before this line nobody may believe that anything was recorded.
+                for arrival, outcome in zip(group, outcomes, strict=True):
+                    arrival.outcome = outcome
             except Exception as problem:  # noqa: BLE001 - each thread raises it for its own statement
                 for arrival in group:
                     arrival.outcome = problem

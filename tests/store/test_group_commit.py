@@ -179,6 +179,10 @@ def test_a_crash_at_any_statement_of_a_group_leaves_nothing_of_it_and_the_book_g
         entries = size(box)
         with crashing(box.book, when):
             outcomes = together(box, calls[1:])
+        for payload, outcome in zip(payloads[1:], outcomes, strict=True):
+            with box.book.world() as world:
+                there = world.find(HandOff, event_id(payload)) is not None
+            assert there or not isinstance(outcome, signing.Outcome), "answered, and never committed"
         if not any(isinstance(outcome, Crash) for outcome in outcomes):
             break
         assert size(box) in (entries, entries + 2), "the first of them may have gone ahead, and alone"
