@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
@@ -78,13 +78,8 @@ def climb(book: Book, *, how: str = "monitor") -> tuple[int, datetime | None]:
 
 def _climb_some(book: Book, how: str) -> int:
     with book.page(how) as page:
-        due = (
-            sa.select(_alarm.c.id)
-            .where(_alarm.c.next_at <= page.now)
-            .order_by(_alarm.c.next_at, _alarm.c.number)
-        )
         count = 0
-        names = page.connection.scalars(due.limit(ALARMS_ON_A_PAGE)).all()
+        names = page.connection.scalars(_due(page.now).limit(ALARMS_ON_A_PAGE)).all()
         expect_alarms(page.world, names)
         for name in names:
             count += _climb_one(page, name)
@@ -96,12 +91,7 @@ def _climb_some(book: Book, how: str) -> int:
 def _climb_one_by_one(book: Book, how: str) -> int:
     """After a refusal: each alarm on a page of its own, so that one that cannot climb stops no other."""
     with book.read() as connection:
-        due = (
-            sa.select(_alarm.c.id)
-            .where(_alarm.c.next_at <= book.now())
-            .order_by(_alarm.c.next_at, _alarm.c.number)
-        )
-        names = connection.scalars(due).all()
+        names = connection.scalars(_due(book.now())).all()
     count = 0
     for name in names:
         try:
@@ -110,6 +100,12 @@ def _climb_one_by_one(book: Book, how: str) -> int:
         except Impossible as problem:
             log.exception("an alarm cannot climb", alarm=name, why=str(problem))
     return count
+
+
+def _due(now: datetime) -> sa.Select[Any]:
+    """The alarms that owe something, the oldest first."""
+    due = sa.select(_alarm.c.id).where(_alarm.c.next_at <= now)
+    return due.order_by(_alarm.c.next_at, _alarm.c.number)
 
 
 def _climb_one(page: Page, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -216,12 +215,7 @@ def move(folder: Path, owner: str | None, source: str, target: str) -> None:
     if at is not None and book.clock() - at < SILENT_MOST:
         raise Conflict("A monitor was at work on this book just now. Stop all servers, and wait two minutes.")
     database = home.prepare(target, folder, owner)
-    with click.progressbar(length=0, label="Entries", file=sys.stderr) as bar:
-
-        def tell(done: int, of: int) -> None:
-            bar.length = of
-            bar.update(done - bar.pos)
-
+    with parts.progress("Entries") as tell:
         entries = moving.move(book, folder, database, tell)
     click.echo(f"{entries:,} entries are in {target}, with the same root, and nothing differs.")
 

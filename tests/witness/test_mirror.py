@@ -6,6 +6,7 @@ import http.server
 import random
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -216,9 +217,6 @@ def site(loose: World, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     export.export_tiles(loose.book, files)
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(files))  # type: ignore[arg-type]
-
         def do_GET(self) -> None:
             if self.headers["Authorization"] != "Bearer secret":
                 self.send_error(401)
@@ -228,7 +226,7 @@ def site(loose: World, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(files)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", files
