@@ -128,8 +128,8 @@ def arm(
 ) -> Alarm:
     """A new alarm that will climb this ladder from its due time."""
     first = 0 if cause in DEADLINES else at_once(ladder)
-    alarm = Alarm(f"A-{world.next_number(Alarm)}", consignment, cause, due, now, ladder, first, 0, None)
-    alarm = replace(alarm, next_at=alarm.scheduled(first))
+    next_at = due + timedelta(minutes=ladder[first].after)
+    alarm = Alarm(f"A-{world.next_number(Alarm)}", consignment, cause, due, now, ladder, first, 0, next_at)
     world.put(alarm)
     return alarm
 

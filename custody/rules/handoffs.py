@@ -28,7 +28,7 @@ from custody.facts import Cause, Fact, Handed, Seconded
 from custody.rules.alarms import Alarm
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment, along, arrive, flagged, picked_up, ring
-from custody.rules.people import Device, Person, new, signer
+from custody.rules.people import Device, Person, signer
 from custody.rules.world import Event, Noun, World, check_seen, replace, seen_size
 
 YOUNG: Final = "the receiver's device was less than a day old"
@@ -67,12 +67,13 @@ class Successors(Noun):
 def expect_hand_offs(world: World, events: Mapping[str, Fact]) -> None:
     """The hand-offs among these events are about to take their places: what `handed` will look at."""
     facts = {name: fact for name, fact in events.items() if isinstance(fact, Handed)}
-    names = {*facts, *(fact.previous for fact in facts.values())}
-    world.expect(HandOff, names)
-    world.expect(Successors, names)
+    named = {fact.previous for fact in facts.values()}
+    world.expect(Successors, {*facts, *named})
     world.expect(Consignment, {fact.consignment for fact in facts.values()})
-    trips = [world.find(Consignment, fact.consignment) for fact in facts.values()]
-    world.expect(Alarm, {alarm for trip in trips if trip is not None for alarm in trip.alarms})
+    found = [world.find(Consignment, fact.consignment) for fact in facts.values()]
+    trips = [trip for trip in found if trip is not None]
+    world.expect(Alarm, {alarm for trip in trips for alarm in trip.alarms})
+    world.expect(HandOff, named.difference(*(trip.approvals for trip in trips)))
 
 
 def handed(world: World, event: Event) -> None:
@@ -114,7 +115,7 @@ def handed(world: World, event: Event) -> None:
         return
     if blemish is not None and consignment.open:
         world.put(ring(world, world.get(Consignment, consignment.id), blemish, event.at))
-    new(world, hand_off)
+    world.put(hand_off)
     _place(world, hand_off, event.at)
 
 
@@ -223,7 +224,8 @@ def _wrong_in_its_place(world: World, consignment: Consignment, hand_off: HandOf
     if not consignment.open and not (consignment.state == "arrived" and waiting):
         return ["the consignment is not on its way"]
     wrong = []
-    before = world.find(HandOff, hand_off.previous)
+    first = hand_off.previous in consignment.approvals
+    before = None if first else world.find(HandOff, hand_off.previous)
     if before is None:
         giver = world.get(Person, hand_off.giver)
         if not giver.at(consignment.from_site) or hand_off.site != consignment.from_site:

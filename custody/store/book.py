@@ -38,7 +38,7 @@ from custody.rules.history import check_signatures, evolve
 from custody.rules.people import Device, Person
 from custody.rules.world import DEMO_ORIGIN, Event, Log, World
 from custody.store import tables
-from custody.store.database import Database, upsert
+from custody.store.database import Database, insert, upsert
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
 from custody.store.private import commitment_of
@@ -48,8 +48,14 @@ from custody.store.world import ASKED_AT_ONCE, BookWorld, Kept
 
 Clock = Callable[[], datetime]
 Random = Callable[[int], bytes]
-_entry, _tile, _checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint"))
+_entry, _tile, _checkpoint, _mention = (
+    SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint", "mention")
+)
 _KEEP_TEXT = sa.insert(tables.Private)
+_PLACES = sa.select(_entry.c.event_id, _entry.c.seq).where(
+    _entry.c.event_id.in_(sa.bindparam("names", expanding=True))
+)
+_NEWEST = sa.select(_checkpoint.c.size, _checkpoint.c.root).order_by(_checkpoint.c.size.desc()).limit(1)
 GROUP_MOST: Final = 64
 """Statements that share a transaction at most: what follows from them has its room on the page, too."""
 
@@ -129,8 +135,8 @@ class Page:
         self.world = world
         self.tail = tail
         self._start = tail.size
-        self._rows: list[dict[str, Any]] = []
-        self._mentions: list[dict[str, Any]] = []
+        self._rows: list[tuple[int, str, bytes, bytes]] = []
+        self._mentions: list[tuple[str, int]] = []
         self._beside: list[tuple[sa.Executable, dict[str, Any]]] = []
         self._places: dict[str, int | None] = {}
         self.now = (at or book.clock()).astimezone(UTC)
@@ -171,9 +177,9 @@ class Page:
         signers = tuple(signature.key for signature in evidence.envelope.signatures)
         evolve(self.world, Event(seq, name, statement, signers, self.now))
         leaf = leaf_hash(evidence.leaf)
-        self._rows.append({"seq": seq, "event_id": name, "leaf_hash": leaf, "data": evidence.leaf})
+        self._rows.append((seq, name, leaf, evidence.leaf))
         self._places[name] = seq
-        self._mentions += [{"subject": subject, "seq": seq} for subject in sorted(mentions(statement.fact))]
+        self._mentions += [(subject, seq) for subject in sorted(mentions(statement.fact))]
         self.tail.add(leaf)
         return Recorded(seq, name, new=True)
 
@@ -207,9 +213,8 @@ class Page:
         names = [each.event for each in evidence]
         self._places.update(dict.fromkeys(names))
         for start in range(0, len(names), ASKED_AT_ONCE):
-            some = _entry.c.event_id.in_(names[start : start + ASKED_AT_ONCE])
-            for row in self.connection.execute(sa.select(_entry.c.event_id, _entry.c.seq).where(some)):
-                self._places[row.event_id] = row.seq
+            some = {"names": names[start : start + ASKED_AT_ONCE]}
+            self._places.update((row.event_id, row.seq) for row in self.connection.execute(_PLACES, some))
         expect_hand_offs(self.world, {each.event: each.statement.fact for each in evidence})
 
     @contextlib.contextmanager
@@ -221,7 +226,7 @@ class Page:
             yield
         except BaseException:
             self.world.undo(put)
-            self._places.update((row["event_id"], None) for row in self._rows[tail.size - self._start :])
+            self._places.update((name, None) for _, name, *_ in self._rows[tail.size - self._start :])
             self.tail = tail
             for rows, length in lengths:
                 del rows[length:]
@@ -243,21 +248,20 @@ class Page:
         for statement, rows in by_statement.items():
             self.connection.execute(statement, rows)
         if self._rows:
-            events = tuple(row["event_id"] for row in self._rows)
+            events = tuple(name for _, name, *_ in self._rows)
             self.record(Received(events, self.now, how))
             self.write()
 
     def write(self) -> None:
         """Writes the events, which end with their `received`, and all that follows from them."""
-        write = self.connection.execute
-        write(sa.insert(_entry), self._rows)
+        insert(self.connection, _entry, ("seq", "event_id", "leaf_hash", "data"), self._rows)
         self._write_tiles()
         root = self.tail.root()
         note = self._book.keys.log.sign(Checkpoint(self._book.origin, self.tail.size, root))
-        write(sa.insert(_checkpoint), {"size": self.tail.size, "root": root, "note": note})
+        insert(self.connection, _checkpoint, ("size", "root", "note"), [(self.tail.size, root, note)])
         self._write_nouns()
         if self._mentions:
-            write(sa.insert(tables.Mention), self._mentions)
+            insert(self.connection, _mention, ("subject", "seq"), self._mentions)
 
     def _write_tiles(self) -> None:
         """Each tile whose 256 hashes are complete now, and those above that it completes."""
@@ -265,20 +269,15 @@ class Page:
         while new >= WIDTH:
             for number in range(old // WIDTH, new // WIDTH):
                 neighbours = hashes(self.connection, level, number * WIDTH, WIDTH)
-                row = {
-                    "level": level,
-                    "number": number,
-                    "root": perfect_root(neighbours),
-                    "hashes": b"".join(neighbours),
-                }
-                self.connection.execute(sa.insert(_tile), row)
+                tile = (level, number, perfect_root(neighbours), b"".join(neighbours))
+                insert(self.connection, _tile, ("level", "number", "root", "hashes"), [tile])
             level, old, new = level + 1, old // WIDTH, new // WIDTH
 
     def _write_nouns(self) -> None:
         changed = {kind: list(nouns.values()) for kind, nouns in self.world.changed.items() if nouns}
         for kind, nouns in changed.items():
             shelf = SHELVES[kind]
-            self.connection.execute(upsert(self.connection, shelf.table), [shelf.row(n) for n in nouns])
+            upsert(self.connection, shelf.table, shelf.names, [shelf.row(noun) for noun in nouns])
         self._write_outbox([n for n in changed.get(Notice, []) if isinstance(n, Notice)])
 
     def _write_outbox(self, notices: list[Notice]) -> None:
@@ -473,8 +472,7 @@ class Book:
 
     def _tail(self, connection: sa.Connection) -> tuple[Frontier, Kept]:
         """The tree's right edge and the kept nouns, read again where another process wrote since."""
-        newest = sa.select(sa.func.max(_checkpoint.c.size)).scalar_subquery()
-        there = connection.execute(sa.select(_checkpoint).where(_checkpoint.c.size == newest)).first()
+        there = connection.execute(_NEWEST).first()
         if self._kept is not None and there is not None:
             tail = self._kept[0]
             if (there.size, there.root) == (tail.size, tail.root()):  # after a failover a size can come twice

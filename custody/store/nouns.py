@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, get_type_hints
 
 import sqlalchemy as sa
@@ -18,7 +22,7 @@ from custody.rules.media import DataSet, Medium
 from custody.rules.people import Device, Organisation, Person, Site, number
 from custody.rules.world import Log, Noun
 from custody.store import tables
-from custody.strict import Reader, Writer, codec
+from custody.strict import Reader, Writer, codec, json_bytes, time_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +31,27 @@ class Shelf:
 
     kind: type[Noun]
     table: sa.Table
-    columns: tuple[tuple[str, Reader | None, Writer | None], ...]
+    names: tuple[str, ...]
+    some: sa.Select[Any]
+    """The rows whose ids are among `names`, which is bound when it is run."""
+    _members: Callable[[Noun], tuple[Any, ...]]
+    _readers: tuple[tuple[str, Reader | None], ...]
+    _writers: tuple[tuple[int, Writer], ...]
     numbered: bool
 
-    def row(self, noun: Noun) -> dict[str, Any]:
-        """The columns of this noun."""
-        row = {}
-        for name, _, write in self.columns:
-            value = getattr(noun, name)
-            row[name] = value if write is None else write(value)
+    def row(self, noun: Noun) -> tuple[Any, ...]:
+        """The columns `names` of this noun, as the database holds them."""
+        values = list(self._members(noun))
+        for place, write in self._writers:
+            values[place] = write(values[place])
         if self.numbered:
-            row["number"] = number(noun)
-        return row
+            values.append(number(noun))
+        return tuple(values)
 
     def noun(self, row: Any) -> Noun:
-        """The noun of this row."""
+        """The noun of this row, as SQLAlchemy gives it."""
         values = {}
-        for name, read, _ in self.columns:
+        for name, read in self._readers:
             value = getattr(row, name)
             values[name] = value if read is None else read(value)
         return self.kind(**values)
@@ -52,11 +60,34 @@ class Shelf:
 def _shelf(kind: type[Noun], model: type[SQLModel]) -> Shelf:
     table = SQLModel.metadata.tables[str(model.__tablename__)]
     hints = get_type_hints(kind, include_extras=True)
-    columns = []
-    for field in fields(kind):
-        is_json = isinstance(table.c[field.name].type, sa.JSON)
-        columns.append((field.name, *(codec(hints[field.name]) if is_json else (None, None))))
-    return Shelf(kind, table, tuple(columns), "number" in table.c)
+    names = tuple(field.name for field in fields(kind))
+    readers: list[tuple[str, Reader | None]] = []
+    writers: list[tuple[int, Writer]] = []
+    for place, name in enumerate(names):
+        column = table.c[name].type
+        read, write = codec(hints[name]) if isinstance(column, sa.JSON) else (None, None)
+        readers.append((name, read))
+        if write is not None:
+            writers.append((place, _json_text(write)))
+        elif isinstance(column, tables.Moment):
+            writers.append((place, _moment_text))
+    numbered = "number" in table.c
+    columns = (*names, "number") if numbered else names
+    some = sa.select(table).where(table.c.id.in_(sa.bindparam("names", expanding=True)))
+    return Shelf(kind, table, columns, some, attrgetter(*names), tuple(readers), tuple(writers), numbered)
+
+
+def _json_text(write: Writer) -> Writer:
+    @lru_cache(maxsize=1024)
+    def text(value: Any) -> str:
+        """Remembered, since many alarms have one ladder."""
+        return json_bytes(write(value)).decode("ascii")
+
+    return text
+
+
+def _moment_text(moment: datetime | None) -> str | None:
+    return None if moment is None else time_text(moment)
 
 
 SHELVES: Final[dict[type[Noun], Shelf]] = {

@@ -81,9 +81,8 @@ class BookWorld(World):
         held, shelf = self._kept.nouns.setdefault(kind, {}), SHELVES[kind]
         wanted = [name for name in names if name not in held and (kind, name) not in self._absent]
         for start in range(0, len(wanted), ASKED_AT_ONCE):
-            some = wanted[start : start + ASKED_AT_ONCE]
-            rows = self._connection.execute(sa.select(shelf.table).where(shelf.table.c.id.in_(some)))
-            held.update((row.id, shelf.noun(row)) for row in rows)
+            some = {"names": wanted[start : start + ASKED_AT_ONCE]}
+            held.update((row.id, shelf.noun(row)) for row in self._connection.execute(shelf.some, some))
         self._absent.update((kind, name) for name in wanted if name not in held)
 
     @override
