@@ -126,7 +126,7 @@ def submit(book: Book, payload: bytes, signatures: Mapping[str, bytes], *, how: 
         _tell(page, read.fact, recorded)
         page.beside(_END_DRAFT, event=recorded.event)
 
-    recorded = book.admit(Envelope(payload, pair), how, then)
+    recorded = book.admit(Envelope(payload, pair), how, then, read)
     return Outcome(recorded.event, recorded.seq)
 
 

@@ -36,14 +36,17 @@ N = TypeVar("N", bound=Noun)
 def replace(noun: N, **changes: Any) -> N:
     """The same noun with these members changed: `dataclasses.replace`, which the fold waited for most."""
     kind: Any = type(noun)
-    names, members = _members(kind)
-    return cast("N", kind(**{**dict(zip(names, members(noun), strict=True)), **changes}))
+    places, members = _members(kind)
+    values = list(members(noun))
+    for name, value in changes.items():
+        values[places[name]] = value
+    return cast("N", kind(*values))
 
 
 @cache
-def _members(kind: type[Noun]) -> tuple[list[str], Callable[[Noun], tuple[Any, ...]]]:
+def _members(kind: type[Noun]) -> tuple[dict[str, int], Callable[[Noun], tuple[Any, ...]]]:
     names = [field.name for field in fields(kind)]
-    return names, attrgetter(*names)
+    return {name: place for place, name in enumerate(names)}, attrgetter(*names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ def check_seen(world: World, event: Event, seen: str) -> None:
     Either the device is broken or the log was rewritten; the statement stays on the device, and the refusal
     is how it comes to light.
     """
-    if seen_size(seen) > event.seq or world.root_at(seen_size(seen)) != seen_root(seen):
+    size = seen_size(seen)
+    if size > event.seq or world.root_at(size) != seen_root(seen):
         raise Backwards("The device that signed has seen another history of this log than this one.")
 
 

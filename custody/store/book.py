@@ -79,11 +79,15 @@ class Evidence:
     leaf: bytes
 
     @classmethod
-    def of(cls, envelope: Envelope) -> Evidence:
-        """Unreadable where it is too long, or could not be read back: that never enters."""
+    def of(cls, envelope: Envelope, statement: Statement | None = None) -> Evidence:
+        """Unreadable where it is too long, or could not be read back: that never enters.
+
+        `statement` is what its payload says, where that was read already.
+        """
         leaf = envelope.leaf()
         Envelope.read(leaf)
-        return cls(envelope, Statement.read(envelope.payload), event_id(envelope.payload), leaf)
+        statement = statement or Statement.read(envelope.payload)
+        return cls(envelope, statement, event_id(envelope.payload), leaf)
 
 
 @dataclass(slots=True)
@@ -364,15 +368,17 @@ class Book:
         envelope: Envelope,
         how: str,
         then: Callable[[Page, Recorded], None] = lambda _page, _recorded: None,
+        statement: Statement | None = None,
     ) -> Recorded:
         """A signed statement that needs no decision: its place, after the commit.
 
         Many threads' statements share a transaction, and each stands or falls alone; `then` does what follows
-        from its own statement, and reads no tables. Raises as `Page.admit` and `page` do.
+        from its own statement, and reads no tables. `statement` is what the payload says, where that was read
+        already. Raises as `Page.admit` and `page` do.
         """
 
         def prepare() -> _Arrival:
-            evidence = Evidence.of(envelope)
+            evidence = Evidence.of(envelope, statement)
             self._verify_ahead(evidence)
             return _Arrival(evidence, how, then)
 

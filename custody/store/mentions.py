@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from custody.facts import Fact, Item
 
@@ -14,14 +15,18 @@ _TEXTS: Final = ("answer", "contact", "reason", "report", "title")
 
 def mentions(fact: Fact) -> set[str]:
     """The ids of media, cases, seals, consignments, alarms, incidents and people in this fact."""
-    subjects: set[str] = set()
-    for field in fields(fact):
-        value = getattr(fact, field.name)
-        if field.name in _MEMBERS and value is not None:
-            subjects.add(value)
-        elif field.name in _MANY:
-            subjects.update(item.id if isinstance(item, Item) else item for item in value)
+    kind: Any = type(fact)
+    one, many = _speaking(kind)
+    subjects = {value for name in one if (value := getattr(fact, name)) is not None}
+    for name in many:
+        subjects.update(item.id if isinstance(item, Item) else item for item in getattr(fact, name))
     return subjects
+
+
+@cache
+def _speaking(kind: type[Fact]) -> tuple[list[str], list[str]]:
+    names = [field.name for field in fields(kind)]
+    return [name for name in names if name in _MEMBERS], [name for name in names if name in _MANY]
 
 
 def commitments(fact: Fact) -> set[str]:

@@ -86,7 +86,9 @@ def _json_text(write: Writer) -> Writer:
     return text
 
 
+@lru_cache(maxsize=1024)
 def _moment_text(moment: datetime | None) -> str | None:
+    """Remembered, since a transaction has one time."""
     return None if moment is None else time_text(moment)
 
 

@@ -50,12 +50,12 @@ class Together(Generic[J]):
         except BaseException:
             with self._mutex:
                 self._coming -= 1
-                self._arrived.notify()
+                self._tell_who_lingers()
             raise
         with self._mutex:
             self._coming -= 1
             self._queue.append(seat)
-            self._arrived.notify()
+            self._tell_who_lingers()
             leads, self._led = not self._led, True
         if not leads:
             self._await(seat)
@@ -67,7 +67,7 @@ class Together(Generic[J]):
         """Runs the group at the head of the queue, where this seat is, and calls who is next."""
         try:
             with self._mutex:
-                self._arrived.wait_for(lambda: not self._coming or len(self._queue) >= self._most, LINGER)
+                self._arrived.wait_for(self._is_complete, LINGER)
         except BaseException:
             with self._mutex:
                 self._queue.remove(seat)
@@ -82,6 +82,14 @@ class Together(Generic[J]):
                 each.done = True
                 each.called.release()
             self._pass_on()
+
+    def _is_complete(self) -> bool:
+        """Whether a group would gain nothing by waiting."""
+        return not self._coming or len(self._queue) >= self._most
+
+    def _tell_who_lingers(self) -> None:
+        if self._is_complete():
+            self._arrived.notify()
 
     def _pass_on(self) -> None:
         with self._mutex:

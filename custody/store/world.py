@@ -5,6 +5,7 @@ A process keeps what it read between its pages (`Kept`), for as long as no other
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -33,7 +34,7 @@ class Kept:
     `last` has the highest number of a kind's nouns, `roots` those of some checkpoints by their size.
     """
 
-    nouns: dict[type[Noun], dict[str, Noun]] = field(default_factory=dict)
+    nouns: defaultdict[type[Noun], dict[str, Noun]] = field(default_factory=lambda: defaultdict(dict))
     whole: set[type[Noun]] = field(default_factory=set)
     last: dict[type[Noun], int] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
@@ -61,11 +62,11 @@ class BookWorld(World):
         self._absent: set[tuple[type[Noun], str]] = set()
         self._puts: list[tuple[type[Noun], str, Noun | None]] = []
         self._marked = 0
-        self.changed: dict[type[Noun], dict[str, Noun]] = {}
+        self.changed: defaultdict[type[Noun], dict[str, Noun]] = defaultdict(dict)
 
     @override
     def find(self, kind: type[N], name: str) -> N | None:
-        known = self.changed.get(kind, {}).get(name) or self._kept.nouns.get(kind, {}).get(name)
+        known = self.changed[kind].get(name) or self._kept.nouns[kind].get(name)
         if known is None and kind not in self._kept.whole and (kind, name) not in self._absent:
             if self._keeps and kind in FEW:
                 self.all(kind)
@@ -78,7 +79,7 @@ class BookWorld(World):
     def expect(self, kind: type[Noun], names: Iterable[str]) -> None:
         if kind in self._kept.whole:
             return
-        held, shelf = self._kept.nouns.setdefault(kind, {}), SHELVES[kind]
+        held, shelf = self._kept.nouns[kind], SHELVES[kind]
         wanted = [name for name in names if name not in held and (kind, name) not in self._absent]
         for start in range(0, len(wanted), ASKED_AT_ONCE):
             some = {"names": wanted[start : start + ASKED_AT_ONCE]}
@@ -87,7 +88,8 @@ class BookWorld(World):
 
     @override
     def put(self, noun: Noun) -> None:
-        kind, changed = type(noun), self.changed.setdefault(type(noun), {})
+        kind = type(noun)
+        changed = self.changed[kind]
         self._puts.append((kind, noun.id, changed.get(noun.id)))
         changed[noun.id] = noun
         if kind in self._last:
@@ -95,13 +97,13 @@ class BookWorld(World):
 
     @override
     def all(self, kind: type[N]) -> Iterable[N]:
-        held = self._kept.nouns.setdefault(kind, {})
+        held = self._kept.nouns[kind]
         if kind not in self._kept.whole:
             shelf = SHELVES[kind]
             for row in self._connection.execute(sa.select(shelf.table)):
                 held.setdefault(row.id, shelf.noun(row))
             self._kept.whole.add(kind)
-        changed = self.changed.get(kind)
+        changed = self.changed[kind]
         return cast("list[N]", list(({**held, **changed} if changed else held).values()))
 
     @override
@@ -109,7 +111,7 @@ class BookWorld(World):
         if kind not in self._last:
             table = SHELVES[kind].table
             stored = self._connection.scalar(sa.select(sa.func.coalesce(sa.func.max(table.c.number), 0)))
-            self._last[kind] = max([int(stored or 0), *map(number, self.changed.get(kind, {}).values())])
+            self._last[kind] = max([int(stored or 0), *map(number, self.changed[kind].values())])
         return self._last[kind] + 1
 
     @override
@@ -150,6 +152,6 @@ class BookWorld(World):
         """What was put is committed, and the log has this size and root: the next page finds it in `kept`."""
         self.roots[size] = root
         for kind, nouns in self.changed.items():
-            self._kept.nouns.setdefault(kind, {}).update(nouns)
+            self._kept.nouns[kind].update(nouns)
         self._kept.last = self._last
         self._kept.shed()
