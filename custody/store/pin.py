@@ -2,14 +2,19 @@
 
 A backup that was restored is a ledger that has forgotten its newest entries, and looks whole. So does one
 from which somebody cut the tail. A file on another disk or host remembers: a book that is behind it, or that
-has another history, is not opened.
+has another history, is not opened. The book remembers in turn that it had a pin there: one that is gone is
+not begun anew by itself, for then whoever removes it unpins the book.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Final
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
 
 from custody.errors import Unreadable, Untrusted
 from custody.ledger.note import Checkpoint
@@ -22,10 +27,13 @@ WAY_BACK: Final = (
 )
 
 
+_pulse = SQLModel.metadata.tables["pulse"]
+
+
 def check(book: Book, path: Path) -> None:
     """Untrusted where the book is behind the pin, or has another history; no pin yet is no fault.
 
-    A pin that cannot be read is one: else whoever unmounts the other disk unpins the book.
+    A pin that cannot be read is one, or that is gone: else whoever unmounts the other disk unpins the book.
     """
     try:
         pinned = _read(book, path)
@@ -42,7 +50,8 @@ def check(book: Book, path: Path) -> None:
 def keep(book: Book, path: Path) -> None:
     """Brings the pin up to the book's newest checkpoint; it is never set back.
 
-    Untrusted as `check`; OSError where the file cannot be read or written, Unreadable where it is no pin.
+    Untrusted as `check`; OSError where the file cannot be read or written, Unreadable where it is no pin, or
+    is gone.
     """
     note = book.checkpoint()
     pinned = _read(book, path)
@@ -56,6 +65,19 @@ def keep(book: Book, path: Path) -> None:
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(path)
+    if not _had(book, path):
+        with book.writing() as connection:
+            connection.execute(sa.insert(_pulse).values(name=_name(path), at=book.clock()))
+
+
+def _had(book: Book, path: Path) -> bool:
+    """Whether the book ever had a pin there."""
+    with book.read() as connection:
+        return connection.scalar(sa.select(_pulse.c.at).where(_pulse.c.name == _name(path))) is not None
+
+
+def _name(path: Path) -> str:
+    return f"pin-{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]}"
 
 
 def _compare(book: Book, path: Path, pinned: Checkpoint) -> None:
@@ -74,6 +96,12 @@ def _read(book: Book, path: Path) -> Checkpoint | None:
     if (path.parent / "tile").is_dir():
         raise Unreadable(f"{path} belongs to a mirror: give the pin (CUSTODY_PIN) a file of its own.")
     if not path.exists() and path.parent.is_dir():
+        if _had(book, path):
+            raise Unreadable(
+                f"The pin {path} is gone, and this book has had one there. Is its disk there? If it is lost"
+                " for good, put a checkpoint there that you kept elsewhere: a mirror's file `checkpoint`, or"
+                " the note in the last daily mail."
+            )
         return None
     note = path.read_bytes()
     try:

@@ -110,9 +110,31 @@ def test_the_monitor_keeps_the_pin_and_goes_on_without_it(loose: World, tmp_path
     loose.register(1)
     path.write_bytes(b"junk that somebody wrote to stop the alarm")
     monitor.round()
-    path.unlink()
+    export.export_tiles(loose.book, tmp_path / "mirror")
+    shutil.copy(tmp_path / "mirror" / "checkpoint", path)
+    loose.register(1)
     monitor.round()
     assert path.read_text("utf-8") == loose.book.checkpoint()
+
+
+def test_a_pin_that_is_gone_is_not_begun_anew_from_whatever_book_there_is(
+    loose: World, old: World, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    pin.keep(old.book, disk / "pin")
+    disk.rename(tmp_path / "unmounted")
+    disk.mkdir()
+    with pytest.raises(Untrusted, match="is gone, and this book has had one there"):
+        pin.check(old.book, disk / "pin")
+    with pytest.raises(Unreadable, match="is gone, and this book has had one there"):
+        pin.keep(old.book, disk / "pin")
+    Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=disk / "pin").round()
+    assert list(disk.iterdir()) == []
+    pin.check(old.book, tmp_path / "unmounted" / "pin")
+    (disk / "pin").write_text(loose.book.checkpoint(), "utf-8")
+    with pytest.raises(Untrusted, match="another history than this book"):
+        pin.check(old.book, disk / "pin")
 
 
 def test_a_monitor_whose_book_was_set_back_ends(loose: World, old: World, tmp_path: Path) -> None:
