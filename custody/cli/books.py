@@ -24,7 +24,7 @@ from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey
 from custody.readers import inventory, mtx
 from custody.settings import Settings
-from custody.store import accounts, home, queries
+from custody.store import accounts, home, queries, witnesses
 from custody.store import export as exports
 from custody.store import move as moving
 from custody.store.book import Book
@@ -235,6 +235,8 @@ def export(folder: Path, target: Path, tiles: bool) -> None:
         f"Wrote {target}. Judge it elsewhere: python -m custody.audit {target} --policy policy\n"
         f"The policy is {folder / 'policy'}: an auditor keeps a copy, received by another way."
     )
+    if words := witnesses.lacking(book):
+        click.echo(words)
 
 
 @click.command("import")

@@ -19,7 +19,7 @@ from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.note import Policy
 from custody.ledger.receipt import Receipt
 from custody.mirror import pull
-from custody.store import export, tokens
+from custody.store import export, tokens, witnesses
 from custody.strict import time_text
 
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -174,7 +174,8 @@ def mirror(folder: Path, target: Path, url: str | None, policy: Path | None, tok
         if url is None and (policy or token_file):
             raise click.UsageError("--policy and --token belong to --from.")
         if url is None:
-            before, after = export.export_tiles(parts.open_book(folder), target)
+            book = parts.open_book(folder)
+            before, after = export.export_tiles(book, target)
         elif policy is None or token_file is None:
             raise click.UsageError("--from takes --policy and --token with it.")
         else:
@@ -185,3 +186,5 @@ def mirror(folder: Path, target: Path, url: str | None, policy: Path | None, tok
     except Undelivered as problem:
         raise click.ClickException(f"Nothing was taken: {problem}.") from None
     click.echo(f"{target} has {after:,} entries, {after - before:,} of them new.")
+    if url is None and (words := witnesses.lacking(book)):
+        click.echo(words)

@@ -21,6 +21,7 @@ from custody.ledger import bundle
 from custody.ledger.envelope import Envelope
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, read_entry_bundle, tiles
+from custody.store import witnesses
 from custody.store.book import Book
 from custody.store.mentions import commitments
 from custody.store.tree import Tree
@@ -100,7 +101,7 @@ def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda 
 
     The mirror is judged whole first, as an auditor would, with the book's checkpoint as a pin: Unreadable
     where it is not sound, or where the book is not the beginning of it. What stops it halfway leaves a book
-    that is behind by fewer entries.
+    that is behind by fewer entries. What the mirror's witnesses said is kept, too: they may be gone.
     """
     newest = book.checkpoint()
     report = verify(source, book.policy.encode(), pins=[newest.encode()])
@@ -108,7 +109,8 @@ def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda 
         raise Unreadable("The book is not an older state of this mirror: nothing was taken from it.")
     if not report.sound:
         raise Unreadable(f"The mirror is not sound, and nothing was taken from it: {report.why}")
-    there = Checkpoint.of((source / "checkpoint").read_bytes())
+    note = (source / "checkpoint").read_bytes()
+    there = Checkpoint.of(note)
     before = Checkpoint.of(newest).size
     done, lost = before, 0
     for transaction in _transactions(source, there.size, before):
@@ -120,6 +122,7 @@ def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda 
         raise Untrusted(
             "What was replayed has another root than the mirror. Do not use this book; keep both."
         )
+    witnesses.take_over(book, note)
     return Restored(there.size - before, there.size, lost)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from custody.ledger.note import Checkpoint
+from custody.errors import Unreadable
+from custody.ledger.note import Checkpoint, Note
 from custody.store.book import Book, newest_note
 
 _cosignature, _checkpoint = (SQLModel.metadata.tables[name] for name in ("cosignature", "checkpoint"))
@@ -36,6 +37,32 @@ def published(book: Book, connection: sa.Connection, covering: int = 0) -> str:
             note = connection.scalar(sa.select(_checkpoint.c.note).where(_checkpoint.c.size == size))
             return f"{note}{''.join(lines[name] for name in names)}"
     return newest
+
+
+def lacking(book: Book) -> str:
+    """What to tell who writes down what is published, where that is not all; empty where it is."""
+    with book.read() as connection:
+        note, newest = published(book, connection), newest_note(connection)
+    size, there = Checkpoint.of(note).size, Checkpoint.of(newest).size
+    try:
+        book.trust.open(note.encode())
+    except Unreadable as problem:
+        return f"{problem} An auditor with this policy refuses it. `custody log publish` asks the witnesses."
+    if size < there:
+        return (
+            f"It ends at {size:,} of {there:,} entries: what came later has not been cosigned yet by whom the"
+            " policy wants. `custody log publish` asks the witnesses."
+        )
+    return ""
+
+
+def take_over(book: Book, note: bytes) -> None:
+    """Keeps the lines of the policy's witnesses under a note of this book that the policy has opened."""
+    read = Note.read(note)
+    for name, key in book.trust.witnesses:
+        for line in read.signatures:
+            if (line.name, line.key_id) == (key.name, key.id):
+                keep(book, Checkpoint.read(read.text).size, name, str(line))
 
 
 def keep(book: Book, size: int, witness: str, line: str) -> None:

@@ -170,6 +170,33 @@ def test_a_book_that_forgot_what_was_cosigned_is_asked_for_the_proof_again(town:
     backup.book.engine.dispose()
 
 
+def test_what_is_not_cosigned_yet_is_told_to_whoever_writes_it_down(town: Town) -> None:
+    assert witnesses.lacking(town.world.book).startswith("The checkpoint lacks the witnesses that the policy")
+    town.publish()
+    assert witnesses.lacking(town.world.book) == ""
+    published = town.size
+    town.world.register(1)
+    said = witnesses.lacking(town.world.book)
+    assert said.startswith(f"It ends at {published:,} of {town.size:,} entries: what came later")
+
+
+def test_a_restored_book_has_again_what_its_mirrors_witnesses_said(town: Town) -> None:
+    """They may be gone; and without their word it would be published up to an older entry than the mirror."""
+    town.publish()
+    backup = town.world.copy(town.folder / "backup")
+    town.world.reopen()
+    town.world.dispatch(1)
+    town.publish()
+    mirror = town.folder / "mirror"
+    export.export_tiles(town.world.book, mirror)
+    export.restore(backup.book, mirror)
+    report = audit.verify(
+        BytesIO(backup.bundle()), backup.policy(), pins=[(mirror / "checkpoint").read_bytes()]
+    )
+    assert (report.why, report.size, report.witnesses) == ("", town.size, ("a", "b"))
+    backup.book.engine.dispose()
+
+
 @pytest.mark.parametrize("more", [0, 3])
 def test_a_book_that_was_set_back_or_written_anew_is_told_by_its_witness(town: Town, more: int) -> None:
     backup = town.world.copy(town.folder / "backup")
