@@ -17,14 +17,16 @@ here is signed, hashed and kept for as long as anybody has a copy of the ledger.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from custody.errors import Unreadable
-from custody.strict import Most, Text, Whole, json_bytes, read_json, record, time_text
+from custody.strict import Most, Text, Whole, caught, json_bytes, read_json, read_time, record, time_text
 
 # ---------------------------------------------------------------------------------------- the values
 
@@ -284,7 +286,7 @@ class Rung:
     presume: bool = False
 
 
-Ladder = Annotated[tuple[Rung, ...], Most(12)]
+Ladder = Annotated[tuple[Rung, ...], Most(12, common=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -700,6 +702,12 @@ class Statement:
 
         NewerKind where the statement is one of ours, but of a kind or version that is not known here.
         """
+        with contextlib.suppress(Unreadable):
+            return _spelt(payload)
+        return cls._read_members(payload)  # which says what it is that cannot be read
+
+    @classmethod
+    def _read_members(cls, payload: bytes) -> Statement:
         value = read_json(payload)
         try:
             (subject,) = value["subject"]
@@ -732,3 +740,22 @@ class _Head:
 _HEAD_MEMBERS: Final = ("origin", "made", "seen")
 _ABOUT: Any = record(Subject)
 _HEAD: Any = record(_Head)
+
+_SPELLING: Final = re.compile(
+    rf'\{{"_type":"{re.escape(STATEMENT_TYPE)}",'
+    rf'"subject":\[\{{"name":"(event|log)","digest":\{{"sha256":{caught(Hash)}\}}\}}\],'
+    rf'"predicateType":"{re.escape(PREDICATE)}([a-z-]+)/v1",'
+    rf'"predicate":\{{{_HEAD.members(caught)}(?:,(.*))?\}}\}}',
+    re.ASCII,
+)
+
+
+def _spelt(payload: bytes) -> Statement:
+    """What these bytes state, by patterns of what `payload` writes; Unreadable where they do not fit."""
+    found = _SPELLING.fullmatch(payload.decode("latin-1"))
+    if found is None or found[3] not in KINDS:
+        raise Unreadable("This is not a statement in its one spelling.")
+    name, sha256, kind, origin, made, seen, members = found.groups()
+    fact: Fact = record(KINDS[kind]).read_text(f"{{{members or ''}}}")
+    about = Subject("event" if name == "event" else "log", sha256)
+    return Statement(origin, read_time(made), about, fact, seen)

@@ -8,7 +8,9 @@ a new file of vectors alone.
 from __future__ import annotations
 
 import json
+import re
 import types
+from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +88,8 @@ def test_every_kind_comes_back(kind: type[Fact]) -> None:
     def comes_back(statement: Statement) -> None:
         payload = statement.payload()
         assert Statement.read(payload) == statement
+        fact = record(kind)
+        assert fact.read_text(json_bytes(fact.write(statement.fact)).decode()) == statement.fact
         value = json.loads(payload)
         predicate = value["predicate"]
         for name in predicate:
@@ -105,6 +109,25 @@ def test_every_kind_says_who_signs_it_and_has_a_docstring(kind: type[Fact]) -> N
     assert kind.signed in facts.Signed
     assert kind.__doc__
     assert kind.kind in KINDS
+
+
+def test_no_text_of_a_fact_can_need_an_escape() -> None:
+    """So that where a text ends can be seen in the JSON without reading it."""
+    for rule in [rule for kind in KINDS.values() for rule in texts(kind)]:
+        assert "[^" not in rule.pattern, "it names what fits, and not what does not"
+        fits = re.compile(rule.pattern, re.ASCII).fullmatch
+        assert not any(fits(character * count) for character in '"\\\x1f\xe9' for count in (1, 16, 64))
+
+
+def texts(hint: Any) -> Iterator[Text]:
+    """The rules of all texts in what this annotation stands for."""
+    if is_dataclass(hint):
+        for member in get_type_hints(hint, include_extras=True).values():
+            yield from texts(member)
+    for part in get_args(hint):
+        if isinstance(part, Text):
+            yield part
+        yield from texts(part)
 
 
 def test_a_member_with_a_default_comes_after_those_without() -> None:

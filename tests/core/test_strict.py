@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, Literal
@@ -198,6 +199,33 @@ def test_a_record_has_one_spelling(order: list[str], changed: dict[str, Any]) ->
     except Unreadable:
         return
     assert json_bytes(record(Outer).write(instance)) == json_bytes(given_value)
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Unreadable:
+        return Unreadable
+
+
+@given(st.lists(st.sampled_from(list(FULL)), unique=True), st.dictionaries(st.sampled_from(list(FULL)), odd))
+@example(list(FULL), {})
+@example(list(FULL), {"other": 0})
+@example(list(FULL), {"plain": []})
+@example(list(FULL)[:5], {})
+@example([name for name in FULL if name != "plain"], {})
+def test_by_its_pattern_a_text_reads_as_by_its_members(order: list[str], changed: dict[str, Any]) -> None:
+    value = {name: changed.get(name, FULL[name]) for name in order}
+    by_members = outcome(lambda: record(Outer).read(value))
+    assert outcome(lambda: record(Outer).read_text(json_bytes(value).decode())) == by_members
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_by_its_pattern_a_mutated_text_is_refused_or_another_in_its_one_spelling(data: st.DataObject) -> None:
+    text = data.draw(mutations(json_bytes(FULL))).decode("latin-1")
+    read = outcome(lambda: record(Outer).read_text(text))
+    assert read is Unreadable or json_bytes(record(Outer).write(read)).decode() == text
 
 
 def test_the_full_record_reads() -> None:
