@@ -12,7 +12,7 @@ from typing import Final
 
 from custody import facts
 from custody.errors import Backwards, Forged, Impossible, NotFound
-from custody.facts import KINDS, Fact, Signed, Statement, Subject
+from custody.facts import KINDS, Fact, Signed, Statement
 from custody.ledger.envelope import Envelope
 from custody.ledger.keys import public_key
 from custody.rules import alarms, cases, consignments, daily, handoffs, incidents, media, people
@@ -107,7 +107,10 @@ def _known_key(world: World, key: str) -> str | None:
     device = world.find(Device, key)
     if device is not None:
         return device.spki
-    return next((log.server_spki for log in world.all(Log) if log.server_key == key), None)
+    for log in world.all(Log):
+        if log.server_key == key:
+            return log.server_spki
+    return None
 
 
 def _belongs(world: World, event: Event) -> None:
@@ -117,9 +120,7 @@ def _belongs(world: World, event: Event) -> None:
     if statement.origin != log.id:
         raise Impossible(f"This statement is for the log {statement.origin}, not for {log.id}.")
     check_subject(world, statement)
-    by_server = event.signers == (log.server_key,)
-    wanted = {Signed.SERVER: by_server, Signed.PERSON: len(event.signers) == 1 and not by_server}
-    if not wanted.get(fact.signed, len(set(event.signers)) == 2 and log.server_key not in event.signers):
+    if _signed(event.signers, log.server_key) is not fact.signed:
         raise Impossible(f"{fact.kind!r} takes {fact.signed.value}.")
     if (statement.seen is not None) != (fact.signed is Signed.PERSON or isinstance(fact, facts.Enrolled)):
         raise Impossible("What one person signs, and an enrolment, says what the device has seen.")
@@ -129,13 +130,17 @@ def _belongs(world: World, event: Event) -> None:
         world.get(Person, fact.by)
 
 
+def _signed(signers: tuple[str, ...], server: str) -> Signed | None:
+    if len(signers) == 1:
+        return Signed.SERVER if signers[0] == server else Signed.PERSON
+    return Signed.TWO if len(set(signers)) == 2 and server not in signers else None
+
+
 def check_subject(world: World, statement: Statement) -> None:
     """Impossible where the statement is about something that its kind is not about."""
     if statement.about.name != "event":
         raise Impossible("Only the genesis is about the log itself.")
-    if not isinstance(statement.fact, _ABOUT_AN_EVENT) and statement.about != Subject(
-        "event", world.log.genesis
-    ):
+    if not isinstance(statement.fact, _ABOUT_AN_EVENT) and statement.about.sha256 != world.log.genesis:
         raise Impossible("This statement is about another log's genesis.")
 
 
