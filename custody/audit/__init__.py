@@ -282,7 +282,7 @@ class History:
         self._log_key = ""
         self._tree = Frontier()
         self._waiting: list[tuple[int, bytes, Reading]] = []
-        self._save_at = APART
+        self._save_at = _next_save(0)
         self.index = 0
         self.known: dict[int, bytes] = {}
         standing = self._world.standing
@@ -322,6 +322,7 @@ class History:
             self._report.pins.append(seen_size(standing.pin))  # the same bundle again vouches for nothing
         self.index = self._report.known = self._report.judged = seen_size(standing.judged)
         self._tree = edges[self.index]
+        self._save_at = _next_save(self.index)
         self._report.first, self._report.last = standing.first, self._world.log.last
 
     def keys(self) -> dict[str, str]:
@@ -355,7 +356,7 @@ class History:
         self._world.roots[self.index] = self._tree.root()
         if self._world.is_kept and self.index >= self._save_at:
             self._save()
-            self._save_at = self.index + APART
+            self._save_at = _next_save(self.index)
 
     def close(self) -> None:
         """There are no more entries: Failed where that cannot be."""
@@ -411,3 +412,8 @@ class History:
                 pin=pin or (before.pin if before is not None else None),
             )
         )
+
+
+def _next_save(judged: int) -> int:
+    """When a notebook that was kept after so many entries is kept again."""
+    return judged + max(APART, judged // 8)

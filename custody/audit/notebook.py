@@ -14,6 +14,7 @@ import hashlib
 import json
 import sqlite3
 import weakref
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -24,13 +25,14 @@ from typing import Any, Final, NamedTuple, cast, get_type_hints
 
 from custody.errors import Unreadable
 from custody.rules.history import FEW
-from custody.rules.world import N, Noun, World
+from custody.rules.world import Log, N, Noun, World
 from custody.strict import codec, json_bytes, read_json, record, time_text
 
 HELD: Final = 8192
 """Nouns that are held from one clearing to the next; twice as many are in memory at the most."""
 APART: Final = 65_536
-"""Entries between two states of a kept notebook: what an audit that was killed does again."""
+"""Entries between two states of a kept notebook, and an eighth of all from half a million on, since each time
+all of it is hashed: what an audit that was killed does again."""
 MARK: Final = int.from_bytes(b"note")
 """What SQLite keeps in a file to say whose it is."""
 SLOTS: Final = 1 << 23
@@ -39,13 +41,23 @@ CACHED: Final = 8192
 """KiB of the database that SQLite keeps in memory."""
 
 _TABLES: Final = """
-CREATE TABLE IF NOT EXISTS standing (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS standing (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL,
+    digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS noun (kind TEXT NOT NULL, id TEXT NOT NULL, value TEXT NOT NULL,
     UNIQUE (kind, id));
 CREATE TABLE IF NOT EXISTS event (id BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS root (size INTEGER PRIMARY KEY, hash BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS finding (kind TEXT NOT NULL, words TEXT NOT NULL);
 """
+_CONTENT: Final = (
+    "SELECT quote(kind) || quote(id) || quote(value) FROM noun ORDER BY rowid",
+    "SELECT quote(id) FROM event ORDER BY id",
+    "SELECT quote(size) || quote(hash) FROM root ORDER BY size",
+    "SELECT quote(kind) || quote(words) FROM finding ORDER BY rowid",
+)
+"""Every row but the standing, as a text."""
+AT_ONCE: Final = 1000
+"""Rows that are taken from the database in one go."""
 
 
 class _Shelf:
@@ -127,16 +139,20 @@ class Notebook(World):
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         self._path = path
-        self._fresh: dict[tuple[type[Noun], str], Noun | None] = {}
-        self._stale: dict[tuple[type[Noun], str], Noun | None] = {}
-        self._changed: dict[tuple[type[Noun], str], Noun] = {}
+        self._fresh: dict[type[Noun], dict[str, Any]] = defaultdict(dict)
+        self._stale: dict[type[Noun], dict[str, Any]] = {}
+        self._changed: dict[type[Noun], dict[str, Noun]] = defaultdict(dict)
+        self._room = HELD
         self._counts: dict[type[Noun], int] = {}
         self._events: set[str] = set()
         self._met = bytearray(SLOTS)
         self._database = sqlite3.connect(path or "", timeout=0, isolation_level=None, check_same_thread=False)
         self.close = weakref.finalize(self, self._database.close)
         self.standing = self._open()
-        self._nouns = {kind: {noun.id: noun for noun in self._stored(kind)} for kind in FEW}
+        self._few: dict[type[Noun], dict[str, Any]] = {
+            kind: {noun.id: noun for noun in self._stored(kind)} for kind in FEW
+        }
+        self._fresh.update(self._few)
         if self.standing is not None:
             self._recall()
 
@@ -149,13 +165,32 @@ class Notebook(World):
             self._mark()
             for statement in _TABLES.split(";"):
                 self._database.execute(statement)
-            row = self._database.execute("SELECT value FROM standing").fetchone()
-            return None if row is None else record(Standing).read(read_json(row[0]))
-        except (sqlite3.Error, Unreadable) as problem:
+            return self._stands()
+        except (sqlite3.Error, UnicodeError, Unreadable) as problem:  # SQLite quotes what is damaged
             self.close()
             raise Unreadable(
-                f"{self._path} is no notebook of an auditor's, or another audit has it ({problem})."
+                f"{self._path} is no notebook of an auditor's, or it is damaged, or another audit has it"
+                f" ({problem}). Wait for that one, or begin a new notebook."
             ) from None
+
+    def _stands(self) -> Standing | None:
+        """How far it came, if all is as it was kept: a flipped bit must not change what a report says."""
+        (sound,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
+        row = self._database.execute("SELECT value, digest FROM standing").fetchone()
+        value: Any
+        value, digest = row or (None, hashlib.sha256(b"None").digest())
+        if sound != "ok" or digest != self._digest(value):
+            raise Unreadable("what is in it is not what was kept")
+        return record(Standing).read(read_json(value)) if row is not None else None
+
+    def _digest(self, value: Any) -> bytes:
+        """SHA-256 over this standing, if there is one, and all that lies there beside it."""
+        digest = hashlib.sha256(repr(value).encode())
+        for query in _CONTENT:
+            found = self._database.execute(query)
+            while rows := found.fetchmany(AT_ONCE):
+                digest.update("\n".join([row for (row,) in rows]).encode())
+        return digest.digest()
 
     def _mark(self) -> None:
         """Unreadable where the file is another program's database: nothing is ever written into that."""
@@ -185,29 +220,34 @@ class Notebook(World):
 
     def find(self, kind: type[N], name: str) -> N | None:
         """The noun of this kind and name, if there is one."""
-        if kind in self._nouns:
-            return super().find(kind, name)
-        key = (kind, name)
-        if key not in self._fresh:
-            self._hold(key, self._stale[key] if key in self._stale else self._read(kind, name))
-        return cast("N | None", self._fresh[key])
+        held = self._fresh[kind]
+        if name not in held and kind not in self._few:
+            self._hold(kind, name, self._look(kind, name))
+            held = self._fresh[kind]
+        noun: N | None = held.get(name)
+        return noun
 
     def put(self, noun: Noun) -> None:
         """This noun is now so."""
-        kind = type(noun)
-        if kind in self._nouns:
-            super().put(noun)
+        kind, name = type(noun), noun.id
+        if kind in self._few or self._fresh[kind].get(name) is not None:
+            self._fresh[kind][name] = noun
         else:
-            if kind in self._counts and self.find(kind, noun.id) is None:
+            if kind in self._counts and self._look(kind, name) is None:
                 self._counts[kind] += 1
-            self._meet((kind, noun.id))
-            self._hold((kind, noun.id), noun)
-        self._changed[kind, noun.id] = noun
+            self._meet((kind, name))
+            self._hold(kind, name, noun)
+        self._changed[kind][name] = noun
+
+    @property
+    def log(self) -> Log:
+        """The log itself; Impossible before its genesis."""
+        return next(iter(self._few[Log].values()), None) or super().log
 
     def all(self, kind: type[N]) -> Iterable[N]:
         """Every noun of a kind, in the order in which they came; of other kinds than a few one by one."""
-        if kind in self._nouns:
-            return super().all(kind)
+        if kind in self._few:
+            return list(self._fresh[kind].values())
         self._write()
         return self._stored(kind)
 
@@ -225,21 +265,28 @@ class Notebook(World):
 
     def count(self, kind: type[Noun]) -> int:
         """How many there are of this kind."""
-        if kind in self._nouns:
-            return len(self._nouns[kind])
+        if kind in self._few:
+            return len(self._few[kind])
         if kind not in self._counts:
             self._write()
             query = "SELECT count(*) FROM noun WHERE kind = ?"
             (self._counts[kind],) = self._database.execute(query, (kind.__name__,)).fetchone()
         return self._counts[kind]
 
-    def _hold(self, key: tuple[type[Noun], str], noun: Noun | None) -> None:
-        if len(self._fresh) >= HELD:
+    def _hold(self, kind: type[Noun], name: str, noun: Noun | None) -> None:
+        if not self._room:
             self._write()
-            self._stale, self._fresh = self._fresh, {}
-        self._fresh[key] = noun
+            self._stale, self._fresh = self._fresh, defaultdict(dict, self._few)
+            self._room = HELD
+        self._room -= 1
+        self._fresh[kind][name] = noun
 
-    def _read(self, kind: type[N], name: str) -> N | None:
+    def _look(self, kind: type[N], name: str) -> N | None:
+        """The noun where it is not held freshly: what was held before, or lies in the database."""
+        before = self._stale.get(kind, {})
+        if name in before:
+            noun: N | None = before[name]
+            return noun
         if not self._met[hash((kind, name)) % SLOTS]:
             return None
         query = "SELECT value FROM noun WHERE kind = ? AND id = ?"
@@ -255,7 +302,9 @@ class Notebook(World):
     def _write(self) -> None:
         """What has changed goes into the database, though not yet for good."""
         rows = (
-            (kind.__name__, name, _shelf(kind).write(noun)) for (kind, name), noun in self._changed.items()
+            (kind.__name__, name, _shelf(kind).write(noun))
+            for kind, nouns in self._changed.items()
+            for name, noun in nouns.items()
         )
         self._database.executemany(
             "INSERT INTO noun VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET value = excluded.value",
@@ -308,7 +357,8 @@ class Notebook(World):
         """All of it, for good: an audit that ends here, however it ends, goes on from here."""
         self._write()
         value = json_bytes(record(Standing).write(standing))
-        self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?)", (value,))
+        row = (value, self._digest(value))
+        self._database.execute("INSERT OR REPLACE INTO standing VALUES (1, ?, ?)", row)
         self._database.execute("COMMIT")
         self._database.execute("BEGIN EXCLUSIVE")
         self.standing = standing
