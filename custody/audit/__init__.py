@@ -37,7 +37,7 @@ from custody.audit.report import Report, telling
 from custody.audit.report import text as text
 from custody.errors import Backwards, Forged, Refusal, Unreadable
 from custody.facts import Climbed, Genesis, Received
-from custody.ledger.bundle import ENTRIES_MOST, NotAZip, read_folder
+from custody.ledger.bundle import ENTRIES_MOST, NoBundle, read_folder
 from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope
 from custody.ledger.merkle import Frontier, leaf_hash
@@ -74,8 +74,8 @@ def verify(
 ) -> Report:
     """The verdict on a bundle, or on a folder of tiles.
 
-    With a `notebook`, a file, the audit goes on where the last one in it came to, and is kept in it. NotAZip,
-    or Unreadable for the policy or the notebook; everything else is in the report.
+    With a `notebook`, a file, the audit goes on where the last one in it came to, and is kept in it.
+    NoBundle, or Unreadable for the policy or the notebook; everything else is in the report.
     """
     trust = Policy.read(policy)
     world = Notebook(notebook)
@@ -129,7 +129,7 @@ def _members(bundle: BinaryIO | Path) -> Iterator[tuple[str, bytes]]:
     while True:
         try:
             member = next(members, None)
-        except NotAZip:
+        except NoBundle:
             raise
         except Unreadable as problem:
             raise Failed(2, str(problem)) from None
@@ -150,12 +150,17 @@ def _open(bundle: BinaryIO | Path, trust: Policy, report: Report) -> Opened:
 
 
 def whole(pin: bytes) -> bytes:
-    """A pin's note, as it was signed; a receipt has one, too.
+    """A pin's note, as it was signed; a receipt has one, too. Forged where its entry does not lead to that.
 
     Readers of QR codes drop the last line's end, and mail has line ends of its own.
     """
     note = pin.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
-    return Receipt.read(note).note.encode() if note.startswith(HEADER.encode()) else note
+    if not note.startswith(HEADER.encode()):
+        return note
+    receipt = Receipt.read(note)
+    note = receipt.note.encode()
+    receipt.check_proof(Checkpoint.of(note))
+    return note
 
 
 def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint | Failed:
@@ -170,7 +175,7 @@ def _pin(pin: bytes, checkpoint: Checkpoint, trust: Policy) -> Checkpoint | Fail
             for line in note.signatures
             for key in trust.logs
         )
-    except Unreadable as problem:
+    except (Forged, Unreadable) as problem:
         return Failed(3, f"A pinned checkpoint cannot be read: {problem}")
     if not signed or old.origin != checkpoint.origin:
         return Failed(3, "A pinned checkpoint is not this log's.")

@@ -13,7 +13,7 @@ from typing import Final
 
 from custody.audit import Tell, verify, whole
 from custody.audit.report import Report, json_text, text
-from custody.errors import Conflict, Unreadable
+from custody.errors import Conflict, Forged, Unreadable
 from custody.ledger.note import Checkpoint
 
 Form = Callable[[Report], bytes]
@@ -92,10 +92,10 @@ def _check_apart(chosen: argparse.Namespace) -> None:
 
 
 def _check_pin(pin: bytes, path: Path) -> None:
-    """Unreadable where what was given as a pin is no checkpoint: a slip of the hand is no tampering."""
+    """Unreadable where what was given as a pin is none: a slip of the hand is no tampering of the ledger."""
     try:
         Checkpoint.of(whole(pin))
-    except Unreadable as problem:
+    except (Forged, Unreadable) as problem:
         raise Unreadable(f"{path} is not a checkpoint, and so no pin: {problem}") from None
 
 

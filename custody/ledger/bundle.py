@@ -31,8 +31,8 @@ ENTRIES_MOST: Final = 8_000_000
 MEMBER_MOST: Final = 256 * (2 + 0xFFFF)
 
 
-class NotAZip(Unreadable):
-    """The file is no zip at all: more likely the wrong file than a tampered one."""
+class NoBundle(Unreadable):
+    """The file is no zip, the folder none of tiles: more likely the wrong one than a tampered one."""
 
 
 def _local(name: bytes, crc: int, size: int) -> bytes:
@@ -89,7 +89,7 @@ def write(out: BinaryIO, members: Iterable[tuple[str, bytes]]) -> None:
 def read(source: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """The members of a bundle, one after the other, each with its path; the last step judges the rest.
 
-    NotAZip where the file neither begins nor ends as one. Unreadable for any departure from what `write`
+    NoBundle where the file neither begins nor ends as one. Unreadable for any departure from what `write`
     writes, among them a member that the checkpoint's size does not call for.
     """
     _is_a_zip(source)
@@ -105,7 +105,12 @@ def read(source: BinaryIO) -> Iterator[tuple[str, bytes]]:
 
 
 def read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The same from a folder of tiles. Unreadable where a file is missing, or one is there too many."""
+    """The same from a folder of tiles. Unreadable where a file is missing, or one is there too many.
+
+    NoBundle where it has no checkpoint.
+    """
+    if not (folder / "checkpoint").exists():
+        raise NoBundle(f"{folder} is no folder of tiles: it has no file `checkpoint`.")
     try:
         note = (folder / "checkpoint").read_bytes()
         yield "checkpoint", note
@@ -127,7 +132,7 @@ def _is_a_zip(source: BinaryIO) -> None:
     ending = source.read(4)
     source.seek(0)
     if start != b"PK\x03\x04" and ending != b"PK\x05\x06":
-        raise NotAZip("This file is not a zip.")
+        raise NoBundle("This file is not a zip.")
 
 
 class _Reader:

@@ -27,7 +27,7 @@ from typing import Final
 
 from custody.errors import Forged, Unreadable
 from custody.ledger.merkle import includes, leaf_hash
-from custody.ledger.note import Note, Opened, Policy
+from custody.ledger.note import Checkpoint, Note, Opened, Policy
 from custody.strict import base64text, unbase64
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
@@ -82,7 +82,10 @@ class Receipt:
         Unreadable where the policy does not believe it, Forged where the proof does not lead to it.
         """
         opened = policy.open(self.note.encode())
-        checkpoint = opened.checkpoint
+        self.check_proof(opened.checkpoint)
+        return opened
+
+    def check_proof(self, checkpoint: Checkpoint) -> None:
+        """Forged where the proof does not lead from the entry to this checkpoint."""
         if not includes(checkpoint.root, checkpoint.size, leaf_hash(self.entry), self.index, self.proof):
             raise Forged("The hashes in this receipt do not lead from its entry to the signed checkpoint.")
-        return opened

@@ -178,7 +178,7 @@ def test_five_thousand_flipped_bits_of_bundle_and_tiles(loose: World, tmp_path: 
 def refused(files: io.BytesIO | Path, policy: bytes) -> bool:
     try:
         return not audit.verify(files, policy).sound
-    except bundle.NotAZip:
+    except bundle.NoBundle:
         return True
 
 
@@ -347,6 +347,22 @@ def test_the_receipt_that_a_party_kept_is_a_pin(loose: World, desk: Desk) -> Non
     assert NOT_PROVED not in desk.out
     assert desk.audit(loose.bundle(), loose.policy(), kept.replace(b"index ", b"index 0")) == 2
     assert "is not a checkpoint, and so no pin" in desk.err
+
+
+def test_a_receipt_whose_entry_does_not_lead_to_its_checkpoint_is_no_pin(loose: World, desk: Desk) -> None:
+    name = loose.dispatch()
+    with view(loose.book, loose.ids["carl"]) as carls:
+        kept = carls.receipt(loose.consignment(name).head or "")
+    for forged in (replace(kept, entry=b"another"), replace(kept, index=kept.index - 1)):
+        assert desk.audit(loose.bundle(), loose.policy(), str(forged).encode()) == 2
+        assert "do not lead from its entry to the signed checkpoint" in desk.err
+        report = audit.verify(io.BytesIO(loose.bundle()), loose.policy(), pins=[str(forged).encode()])
+        assert (report.sound, report.failed) == (False, 3)
+
+
+def test_a_folder_without_a_checkpoint_is_a_slip_and_no_tampering(loose: World, tmp_path: Path) -> None:
+    with pytest.raises(bundle.NoBundle, match="is no folder of tiles"):
+        audit.verify(tmp_path, loose.policy())
 
 
 @pytest.mark.parametrize("pin", [b"frog", b"", b"log/1\n1\n"])
