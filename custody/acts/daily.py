@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import structlog
 
 from custody.errors import Away, Conflict, NoRoom
-from custody.facts import Difference
 from custody.ledger.note import Checkpoint
 from custody.rules import daily
 from custody.rules.daily import Pin, SelfAudit
 from custody.store.book import Book, newest_note
-from custody.store.fsck import Tell, fsck
+from custody.store.fsck import Tell, Wrong, fsck
 
 log = structlog.get_logger("custody.daily")
-
-_BEGINNINGS: Final[dict[str, Difference]] = {
-    "Entry ": "entries",
-    "Tile ": "tiles",
-    "The checkpoint ": "checkpoints",
-    "The newest checkpoint ": "checkpoints",
-    "The history of ": "histories",
-    "The text under ": "texts",
-    "The notice ": "outbox",
-}
-"""How the sentences of `fsck` begin. The rest of one may name people and media, and stays here."""
 
 
 def tell_checkpoint(book: Book, *, how: str = "monitor") -> bool:
@@ -42,11 +28,13 @@ def tell_checkpoint(book: Book, *, how: str = "monitor") -> bool:
         return fact is not None
 
 
-def self_audit(book: Book, tell: Tell = lambda _done, _of: None, *, how: str = "monitor") -> list[str] | None:
+def self_audit(
+    book: Book, tell: Tell = lambda _done, _of: None, *, how: str = "monitor"
+) -> list[Wrong] | None:
     """Compares the book with itself where this night's comparison is owed; differences are told the seniors.
 
-    Gives them, a sentence each; None where nothing was owed. It takes long for a large book, and keeps
-    nobody from writing meanwhile.
+    Gives them; None where nothing was owed. It takes long for a large book, and keeps nobody from writing
+    meanwhile.
     """
     with book.world() as world:
         if not daily.is_owed(world, SelfAudit, book.now()):
@@ -54,14 +42,14 @@ def self_audit(book: Book, tell: Tell = lambda _done, _of: None, *, how: str = "
     found = _compare(book, tell)
     with book.page(how) as page:
         if found:
-            log.error("the book differs from its ledger", differences=len(found), first=found[0])
+            log.error("the book differs from its ledger", differences=len(found), first=found[0].words)
         if not daily.is_done(page.world, SelfAudit, page.now):  # by another process, which began earlier
-            first = _place(found[0]) if found else None
+            first = found[0].place if found else None
             page.record(daily.self_audit(page.world, len(found), first))
     return found
 
 
-def _compare(book: Book, tell: Tell) -> list[str]:
+def _compare(book: Book, tell: Tell) -> list[Wrong]:
     """Whatever the book itself ends early is a difference, too: a table can be spoilt past reading."""
     try:
         return fsck(book, tell)
@@ -69,10 +57,4 @@ def _compare(book: Book, tell: Tell) -> list[str]:
         raise
     except Exception as problem:
         log.exception("the book cannot be compared with itself")
-        return [f"The book could not be read to its end: {problem!r}"]
-
-
-def _place(sentence: str) -> Difference:
-    if " in the table " in sentence:
-        return "tables"
-    return next((place for begins, place in _BEGINNINGS.items() if sentence.startswith(begins)), "book")
+        return [Wrong("book", f"The book could not be read to its end: {problem!r}")]

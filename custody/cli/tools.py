@@ -179,8 +179,8 @@ def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
         return
     with parts.progress("Entries") as tell:
         wrong = whole.fsck(book, tell)
-    for line in wrong:
-        click.echo(line)
+    for each in wrong:
+        click.echo(each.words)
     entries = book.checkpoint().split("\n")[1]
     click.echo(f"{len(wrong)} differences." if wrong else f"whole, {int(entries):,} entries")
     sys.exit(1 if wrong else 0)

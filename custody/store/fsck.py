@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import groupby, islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
@@ -22,7 +22,7 @@ from custody.audit.notebook import Notebook
 from custody.audit.reading import Reading, readings
 from custody.audit.report import Report
 from custody.errors import Refusal
-from custody.facts import Received
+from custody.facts import Difference, Received
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, Opened
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
@@ -46,8 +46,15 @@ PUT_OFF_MOST: Final = timedelta(minutes=10)
 """A notice is tried again after a minute at most, and whoever tries it has half a minute."""
 
 
-def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[str]:
-    """What is not as it must be, a sentence each; nothing where the book is whole. Changes nothing."""
+class Wrong(NamedTuple):
+    """A difference: where it is, which may be told, and a sentence, which may name people and media."""
+
+    place: Difference
+    words: str
+
+
+def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[Wrong]:
+    """What is not as it must be; nothing where the book is whole. Changes nothing."""
     with book.read() as connection, contextlib.ExitStack() as queries:
         rows = _Rows(connection, queries)
         tree = _Tree(book, rows, tell)
@@ -84,8 +91,8 @@ class _Tree:
         self._edge = Frontier()
         self._checkpoints = rows(sa.select(_checkpoint).order_by(_checkpoint.c.size))
         self._checkpoint = next(self._checkpoints, None)
-        self._entries: list[str] = []
-        self._signed: list[str] = []
+        self._entries: list[Wrong] = []
+        self._signed: list[Wrong] = []
         self._newest = 0
 
     @property
@@ -98,15 +105,18 @@ class _Tree:
         """The root over them."""
         return self._edge.root()
 
-    def wrong(self) -> list[str]:
+    def wrong(self) -> list[Wrong]:
         """What is not as the entries make it."""
         full = ((Tile.read(path), data) for path, data in hash_tiles(self._leaves()))
-        tiles = [words for tile, data in full if tile.width == WIDTH for words in self._compare(tile, data)]
+        tiles = [each for tile, data in full if tile.width == WIDTH for each in self._compare(tile, data)]
         while self._checkpoint is not None:
             self._check(b"")
         if self._newest != self.size:
             self._signed.append(
-                f"The newest checkpoint is of {self._newest:,} entries, and {self.size:,} are here."
+                Wrong(
+                    "checkpoints",
+                    f"The newest checkpoint is of {self._newest:,} entries, and {self.size:,} are here.",
+                )
             )
         return [*self._entries, *tiles, *self._too_many(), *self._signed]
 
@@ -117,11 +127,15 @@ class _Tree:
             if index % WIDTH == 0:
                 self._tell(0, self._count)
             if row.seq != wanted:
-                self._entries.append(f"Entry {wanted} is missing: the next one is numbered {row.seq}.")
+                self._entries.append(
+                    Wrong("entries", f"Entry {wanted} is missing: the next one is numbered {row.seq}.")
+                )
             wanted = row.seq + 1
             leaf = leaf_hash(row.data)
             if row.leaf_hash != leaf:
-                self._entries.append(f"Entry {row.seq} is not the one whose hash stands beside it.")
+                self._entries.append(
+                    Wrong("entries", f"Entry {row.seq} is not the one whose hash stands beside it.")
+                )
             while self._checkpoint is not None and self._checkpoint.size <= index:
                 self._check(b"")
             self._edge.add(leaf)
@@ -129,14 +143,14 @@ class _Tree:
                 self._check(self._edge.root())
             yield leaf
 
-    def _compare(self, tile: Tile, data: bytes) -> Iterator[str]:
+    def _compare(self, tile: Tile, data: bytes) -> Iterator[Wrong]:
         query = sa.select(_tile).where(_tile.c.level == tile.level, _tile.c.number == tile.number)
         row = self._rows.connection.execute(query).first()
         hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
         if row is None or (row.hashes, row.root) != (data, perfect_root(hashes)):
             yield _other(tile.level, tile.number)
 
-    def _too_many(self) -> Iterator[str]:
+    def _too_many(self) -> Iterator[Wrong]:
         for row in self._rows(sa.select(_tile.c.level, _tile.c.number)):
             if not 0 <= row.number < self.size // WIDTH ** (row.level + 1):
                 yield _other(row.level, row.number)
@@ -154,12 +168,15 @@ class _Tree:
             holds = False
         if not holds:
             self._signed.append(
-                f"The checkpoint of {row.size:,} entries is not the log's over the entries here."
+                Wrong(
+                    "checkpoints",
+                    f"The checkpoint of {row.size:,} entries is not the log's over the entries here.",
+                )
             )
 
 
-def _other(level: int | None, number: int) -> str:
-    return f"Tile {number} of level {level} is not the one that the entries make."
+def _other(level: int | None, number: int) -> Wrong:
+    return Wrong("tiles", f"Tile {number} of level {level} is not the one that the entries make.")
 
 
 class _Fold:
@@ -181,9 +198,9 @@ class _Fold:
         self._sizes = rows(sa.select(_checkpoint.c.size).order_by(_checkpoint.c.size))
         self._signed = next(self._sizes, None)
 
-    def wrong(self) -> list[str]:
+    def wrong(self) -> list[Wrong]:
         """The entries that stand under a wrong id, or else what an audit of them says."""
-        found: list[str] = []
+        found: list[Wrong] = []
         helped = self._size >= audit.HELPED
         try:
             with contextlib.closing(readings(self._entries(), self._history.keys, helped=helped)) as ahead:
@@ -192,7 +209,10 @@ class _Fold:
                     self._history.add(entry, reading)
             self._history.close()
         except audit.Failed as verdict:
-            return [*found, f"Entry {verdict.entry} breaks step {verdict.step} of an audit: {verdict}"]
+            return [
+                *found,
+                Wrong("entries", f"Entry {verdict.entry} breaks step {verdict.step} of an audit: {verdict}"),
+            ]
         return found
 
     def _entries(self) -> Iterator[bytes]:
@@ -210,7 +230,7 @@ class _Fold:
             self._beside.append((entry.event_id, subjects))
             yield entry.data
 
-    def _compare(self, reading: Reading) -> Iterator[str]:
+    def _compare(self, reading: Reading) -> Iterator[Wrong]:
         """What stands beside the next entry and is not what it says."""
         index = self._history.index
         if index % WIDTH == 0:
@@ -218,31 +238,35 @@ class _Fold:
         event, subjects = self._beside.popleft()
         if reading.statement is not None:
             if event != reading.event:
-                yield f"Entry {index} stands under another event's id."
+                yield Wrong("entries", f"Entry {index} stands under another event's id.")
             if isinstance(reading.statement.fact, Received):
                 yield from self._ends(index + 1)
             odd = subjects ^ mentions(reading.statement.fact)
             self._misled += ((subject, index) for subject in odd)
 
-    def _ends(self, size: int) -> Iterator[str]:
+    def _ends(self, size: int) -> Iterator[Wrong]:
         """A transaction ends here: the next checkpoint is over so many entries."""
         while self._signed is not None and self._signed.size < size:
-            yield f"The checkpoint of {self._signed.size:,} entries ends no transaction."
+            yield Wrong(
+                "checkpoints", f"The checkpoint of {self._signed.size:,} entries ends no transaction."
+            )
             self._signed = next(self._sizes, None)
         if self._signed is None or self._signed.size > size:
-            yield f"The checkpoint of {size:,} entries is missing."
+            yield Wrong("checkpoints", f"The checkpoint of {size:,} entries is missing.")
         else:
             self._signed = next(self._sizes, None)
 
-    def misled(self) -> Iterator[str]:
+    def misled(self) -> Iterator[Wrong]:
         """What the index of histories has too many or lacks."""
         nowhere = sa.not_(_mention.c.seq.between(0, self._size - 1))
         strays = self._rows(sa.select(_mention).where(nowhere))
         for subject, seq in sorted([*self._misled, *((row.subject, row.seq) for row in strays)]):
-            yield f"The history of {subject} has entry {seq} where it should not, or lacks it."
+            yield Wrong(
+                "histories", f"The history of {subject} has entry {seq} where it should not, or lacks it."
+            )
 
 
-def _nouns(rows: _Rows, told: Notebook) -> Iterator[str]:
+def _nouns(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
     """The rows that are not what the ledger says, and the nouns that have no row."""
     for kind, shelf in SHELVES.items():
         known = 0
@@ -256,27 +280,36 @@ def _nouns(rows: _Rows, told: Notebook) -> Iterator[str]:
                 yield _not_told(name, shelf.table)
 
 
-def _not_told(name: str, table: sa.Table) -> str:
-    return f"{name} in the table {table.name} is not what the ledger says of it."
+def _not_told(name: str, table: sa.Table) -> Wrong:
+    return Wrong("tables", f"{name} in the table {table.name} is not what the ledger says of it.")
 
 
-def _beside(book: Book, rows: _Rows, told: Notebook) -> Iterator[str]:
+def _beside(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
     """What follows from the ledger and is no noun: the texts, what waits to be sent."""
     for row in rows(sa.select(_private)):
         if commitment_of(row.salt, row.text) != row.commitment:
-            yield f"The text under {row.commitment[:12]} was changed: the ledger commits to another one."
+            yield Wrong(
+                "texts",
+                f"The text under {row.commitment[:12]} was changed: the ledger commits to another one.",
+            )
     odd, latest = [], book.now() + PUT_OFF_MOST * book.pace
     for row in rows(sa.select(_outbox)):
         notice = told.find(Notice, row.notice)
         if notice is None or notice.accepted_at is not None:
             odd.append(row.notice)
         elif (row.person, row.channel) != (notice.person, notice.channel):
-            yield f"The notice {row.notice} is addressed to another in the outbox than in the ledger."
+            yield Wrong(
+                "outbox", f"The notice {row.notice} is addressed to another in the outbox than in the ledger."
+            )
         elif max(row.not_before, row.lease or row.not_before) > latest:
-            yield f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
+            yield Wrong(
+                "outbox", f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
+            )
     waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
     for name in sorted([*odd, *_absent(rows, _outbox.c.notice, waiting)]):
-        yield f"The notice {name} is to be sent and is not in the outbox, or is there without need."
+        yield Wrong(
+            "outbox", f"The notice {name} is to be sent and is not in the outbox, or is there without need."
+        )
 
 
 def _absent(rows: _Rows, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:

@@ -45,7 +45,7 @@ def move(book: Book, folder: Path, target: Database, tell: Tell = lambda _done, 
                 )
         twin = Book(target, book.policy, keys=book.keys, clock=book.clock, random=book.random)
         if wrong := fsck(twin):
-            raise Untrusted(f"The copy is not whole and is not used; the book is as it was. {wrong[0]}")
+            raise Untrusted(f"The copy is not whole and is not used; the book is as it was. {wrong[0].words}")
         if newest_note(old) != twin.checkpoint():  # and the line to it, with its lock, is there still
             raise Untrusted("The book was written to meanwhile. The copy is not used; begin again.")
         _name(folder / "database", target.address)

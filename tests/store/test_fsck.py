@@ -18,7 +18,7 @@ from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.merkle import EMPTY, Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
-from custody.store.fsck import fsck
+from custody.store.fsck import Wrong, fsck
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +106,15 @@ def test_a_book_is_whole(copy: World) -> None:
 def test_each_change_behind_its_back_is_named(copy: World, statement: str, named: str) -> None:
     change(copy, statement)
     found = fsck(copy.book)
-    assert any(named in line for line in found), found
+    assert any(named in each.words for each in found), found
 
 
 def test_a_forged_checkpoint_of_the_logs_own_key_is_named(copy: World) -> None:
     """Signed truly, over a tree that is not this one."""
     note = copy.log_key.sign(Checkpoint(copy.book.origin, 2, EMPTY))
     change(copy, "UPDATE checkpoint SET note = :note WHERE size = 2", note=note)
-    assert fsck(copy.book) == ["The checkpoint of 2 entries is not the log's over the entries here."]
+    words = "The checkpoint of 2 entries is not the log's over the entries here."
+    assert fsck(copy.book) == [Wrong("checkpoints", words)]
 
 
 def rewritten(world: World, leaves: list[bytes]) -> None:
@@ -147,7 +148,7 @@ def test_what_breaks_a_step_of_an_audit_is_named(copy: World, monkeypatch: pytes
     leaves = insider.entries()
     rewritten(copy, leaves)
     why = "This is signed by a key that is not enrolled here."
-    found = [f"Entry {len(leaves) - 2} breaks step 6 of an audit: {why}"]
+    found = [Wrong("entries", f"Entry {len(leaves) - 2} breaks step 6 of an audit: {why}")]
     assert fsck(copy.book)[-1:] == found
     monkeypatch.setattr(audit, "HELPED", 1)
     assert fsck(copy.book)[-1:] == found
@@ -162,7 +163,7 @@ def test_looking_changes_nothing(copy: World) -> None:
 
 def test_one_entry_that_is_missing_is_one_sentence(copy: World) -> None:
     change(copy, "DELETE FROM entry WHERE seq = 43")
-    assert sum("is missing" in words for words in fsck(copy.book)) == 1
+    assert sum("is missing" in each.words for each in fsck(copy.book)) == 1
 
 
 def test_each_checkpoint_that_is_missing_is_named(copy: World) -> None:
@@ -172,4 +173,4 @@ def test_each_checkpoint_that_is_missing_is_named(copy: World) -> None:
     change(copy, "DELETE FROM checkpoint WHERE size < :newest", newest=newest)
     found = fsck(copy.book)
     assert len(found) == count - 1
-    assert found[0] == "The checkpoint of 2 entries is missing."
+    assert found[0] == Wrong("checkpoints", "The checkpoint of 2 entries is missing.")

@@ -28,7 +28,7 @@ from custody.rules.people import Site
 from custody.store import accounts, home
 from custody.store.book import Book
 from custody.store.database import at
-from custody.store.fsck import fsck
+from custody.store.fsck import Wrong, fsck
 from custody.store.move import move
 from custody.store.roles import GRANTS
 from custody.store.triggers import TRIGGERS
@@ -544,7 +544,7 @@ def test_a_move_keeps_its_lock_however_long_the_copy_is_looked_at(
     monkeypatch.setattr("custody.store.database.STUCK", timedelta(seconds=1))
     loose.book.engine.dispose()
 
-    def slow(book: Book) -> list[str]:
+    def slow(book: Book) -> list[Wrong]:
         time.sleep(2.5)
         return fsck(book)
 

@@ -110,7 +110,7 @@ def test_the_mail_says_how_many_and_where_and_nothing_else(copy: World) -> None:
     assert mail.subject == "THE BOOK IS NOT WHOLE: 2 differences from its own ledger"
     assert "found the first in the tables" in mail.body
     assert "`custody fsck`" in mail.body
-    for secret in ("P-9", "contact", "T00000L8", *found):
+    for secret in ("P-9", "contact", "T00000L8", *(each.words for each in found)):
         assert secret not in mail.body
 
 
@@ -124,6 +124,10 @@ def test_the_mail_says_how_many_and_where_and_nothing_else(copy: World) -> None:
         ("DELETE FROM mention WHERE subject = 'C-1'", "histories"),
         ("UPDATE private SET text = 'In a safe.' WHERE text = 'On a bench.'", "texts"),
         ("DELETE FROM outbox WHERE notice = (SELECT min(notice) FROM outbox)", "outbox"),
+        (
+            "UPDATE outbox SET notice = ' in the table ' WHERE notice = (SELECT min(notice) FROM outbox)",
+            "outbox",
+        ),
         ("UPDATE consignment SET media = '{}'", "book"),
     ],
 )
