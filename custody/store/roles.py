@@ -27,31 +27,30 @@ GRANTS: Final[dict[str, str]] = {
 """Table to what the servers do with it."""
 
 _TOO_MUCH: Final = """
-    WITH r AS (SELECT * FROM pg_roles WHERE rolname = session_user),
+    WITH r AS (SELECT * FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')),
         t AS (SELECT oid, relname, relowner, relname IN ('entry', 'tile', 'checkpoint') AS ledger
               FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')),
         d AS (SELECT * FROM pg_database WHERE datname = current_database())
-    SELECT 'do anything: it is a superuser' FROM r WHERE rolsuper
+    SELECT 'do anything: it is a superuser, or a member of one' FROM r WHERE rolsuper
     UNION ALL SELECT 'make itself a member of other roles (CREATEROLE)' FROM r WHERE rolcreaterole
-    UNION ALL SELECT 'change the database, which is its own'
-        FROM d WHERE pg_has_role(session_user, datdba, 'MEMBER')
-    UNION ALL SELECT 'change the table ' || relname || ', which is its own'
-        FROM t WHERE pg_has_role(session_user, relowner, 'MEMBER')
+    UNION ALL SELECT 'change the database, which is its own' FROM d JOIN r ON r.oid = datdba
+    UNION ALL SELECT 'change the table ' || relname || ', which is its own' FROM t JOIN r ON r.oid = relowner
     UNION ALL SELECT lower(what) || ' rows of ' || relname
-        FROM t, unnest(ARRAY['UPDATE', 'DELETE']) what WHERE ledger
-        AND (has_table_privilege(session_user, oid, what)
-            OR what = 'UPDATE' AND has_any_column_privilege(session_user, oid, what))
+        FROM r, t, unnest(ARRAY['UPDATE', 'DELETE']) what WHERE ledger
+        AND (has_table_privilege(r.oid, t.oid, what)
+            OR what = 'UPDATE' AND has_any_column_privilege(r.oid, t.oid, what))
     UNION ALL SELECT CASE what WHEN 'TRUNCATE' THEN 'empty ' ELSE 'put a trigger on ' END || relname
-        FROM t, unnest(ARRAY['TRUNCATE', 'TRIGGER']) what WHERE has_table_privilege(session_user, oid, what)
-    UNION ALL SELECT 'make tables and functions' WHERE has_schema_privilege(session_user, 'public', 'CREATE')
-        OR has_database_privilege(session_user, current_database(), 'CREATE')
-        OR has_database_privilege(session_user, current_database(), 'TEMP')
+        FROM r, t, unnest(ARRAY['TRUNCATE', 'TRIGGER']) what WHERE has_table_privilege(r.oid, t.oid, what)
+    UNION ALL SELECT 'make tables and functions' FROM r WHERE has_schema_privilege(oid, 'public', 'CREATE')
+        OR has_database_privilege(oid, current_database(), 'CREATE')
+        OR has_database_privilege(oid, current_database(), 'TEMP')
     UNION ALL SELECT 'switch triggers off for its session'
-        WHERE has_parameter_privilege(session_user, 'session_replication_role', 'SET')
-    UNION ALL SELECT 'write the server''s files (' || rolname || ')' FROM pg_roles
+        FROM r WHERE has_parameter_privilege(oid, 'session_replication_role', 'SET')
+    UNION ALL SELECT 'write the server''s files (' || rolname || ')' FROM r
         WHERE rolname IN ('pg_write_server_files', 'pg_execute_server_program')
-        AND pg_has_role(session_user, oid, 'MEMBER')
+    LIMIT 1
 """
+"""Of every role that it is a member of: SET ROLE gives it the rights that it does not inherit."""
 
 
 def grant(connection: sa.Connection, role: str) -> None:

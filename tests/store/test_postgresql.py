@@ -150,6 +150,9 @@ def test_every_table_has_its_grants() -> None:
     assert set(GRANTS) == {*SQLModel.metadata.tables, "alembic_version"}
 
 
+READS = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO strong"
+
+
 @pytest.mark.parametrize(
     ("given", "could"),
     [
@@ -168,6 +171,8 @@ def test_every_table_has_its_grants() -> None:
         ("ALTER TABLE entry OWNER TO strong", "change the table entry, which is its own"),
         ("ALTER ROLE strong CREATEROLE", "make itself a member of other roles"),
         ("ALTER ROLE strong SUPERUSER", "do anything"),
+        ("GRANT postgres TO strong", "do anything"),
+        (f"ALTER ROLE strong NOINHERIT; {READS}; GRANT pg_write_all_data TO strong", "update rows of entry"),
     ],
 )
 def test_a_role_that_could_do_more_is_refused(
