@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import structlog
 
-from custody.errors import Away, Conflict, NoRoom
+from custody.errors import Away, Conflict, NoRoom, Untrusted
 from custody.ledger.note import Checkpoint
 from custody.rules import daily
 from custody.rules.daily import Pin, SelfAudit
+from custody.store import home
 from custody.store.book import Book, newest_note
 from custody.store.fsck import Tell, Wrong, fsck
 
@@ -49,10 +52,19 @@ def self_audit(
     return found
 
 
+def _opened(book: Book) -> Iterator[Wrong]:
+    """Whoever took away a trigger or gave the servers' role a right may have used it already."""
+    try:
+        with book.read() as connection:
+            home.check(book.database, connection)
+    except Untrusted as problem:
+        yield Wrong("book", str(problem))
+
+
 def _compare(book: Book, tell: Tell) -> list[Wrong]:
     """Whatever the book itself ends early is a difference, too: a table can be spoilt past reading."""
     try:
-        return fsck(book, tell)
+        return [*_opened(book), *fsck(book, tell)]
     except (Away, Conflict, NoRoom):  # it is done again when the database, the helpers or the disk are back
         raise
     except Exception as problem:

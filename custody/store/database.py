@@ -52,6 +52,8 @@ class Database(ABC):
 
     address: str
     engine: sa.Engine
+    may_lose = False
+    """Whether a standby may follow that no commit waits for."""
 
     @abstractmethod
     def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
@@ -70,7 +72,10 @@ class Database(ABC):
 
     @abstractmethod
     def check_standby(self, connection: sa.Connection) -> None:
-        """Untrusted where a standby follows that no commit waits for: a failover would cut the ledger."""
+        """Untrusted where one follows that no commit waits for, unless it `may_lose`.
+
+        A failover would cut the ledger.
+        """
 
     @abstractmethod
     def be_patient(self, connection: sa.Connection) -> None:
@@ -276,7 +281,7 @@ class PostgreSQL(Database):
             " pg_stat_replication WHERE COALESCE(state, 'streaming') IN ('streaming', 'catchup')) OR EXISTS"
             " (SELECT FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary))"
         )
-        if connection.scalar(sa.text(followed)):
+        if not self.may_lose and connection.scalar(sa.text(followed)):
             raise Untrusted(
                 "A standby follows this database, and no commit waits for it: a failover would lose hand-offs"
                 " that were answered. Name it in synchronous_standby_names (docs/postgresql.md), or say in so"

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,7 @@ def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = Fa
     and, unless it `may_lose` hand-offs, where a standby follows that no commit waits for.
     """
     database = database_of(folder)
+    database.may_lose = may_lose
     for name in ("policy", "keys/log.pem", "keys/server.pem"):
         if not (folder / name).is_file():
             raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it.")
@@ -149,9 +151,7 @@ def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = Fa
     )
     with released(database):
         with database.reading() as connection:
-            check_tables(connection)
-            if not may_lose:
-                database.check_standby(connection)
+            check(database, connection)
         book = Book(database, policy.decode(), keys=keys, clock=clock, random=random)
         book.verify_edge()
         with book.world() as world:
@@ -185,7 +185,7 @@ def upgrade(folder: Path, owner: str | None = None) -> tuple[str, str]:
             before = MigrationContext.configure(connection).get_current_revision()
         _migrate(PostgreSQL(owner, owner=True) if owner else database, database)
     database.engine.dispose()
-    return str(before), str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+    return str(before), _head()
 
 
 def _origin(path: Path, policy: bytes) -> str:
@@ -224,11 +224,26 @@ def alembic_config() -> Config:
     return config
 
 
+@functools.cache
+def _head() -> str:
+    """The version of the tables that this program makes."""
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+def check(database: Database, connection: sa.Connection) -> None:
+    """Untrusted where a server would not begin with this database: its tables, triggers, role or standby.
+
+    All of it can be changed under a server that runs, which therefore looks at it again.
+    """
+    check_tables(connection)
+    database.check_standby(connection)
+
+
 def check_tables(connection: sa.Connection) -> None:
     """Untrusted where the tables are of another version, a trigger is not ours, or a role may do too much."""
     if connection.dialect.name == "postgresql":
         roles.check(connection)
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    head = _head()
     current = MigrationContext.configure(connection).get_current_revision()
     if current != head:
         raise Untrusted(

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar, cast
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from custody.errors import NotFound
+from custody.errors import NotFound, Untrusted
 from custody.facts import Enrolled, Fact, Handed, Received, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.note import Checkpoint
@@ -35,7 +35,7 @@ from custody.rules.incidents import Incident
 from custody.rules.media import DataSet, Exposure, Medium, exposure
 from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
 from custody.rules.world import Noun, World
-from custody.store import accounts, private
+from custody.store import accounts, home, private
 from custody.store.book import Book
 from custody.store.nouns import SHELVES
 from custody.store.tree import Tree
@@ -555,6 +555,14 @@ class View:
     def commits_wait(self) -> timedelta:
         """For how long nothing could be recorded, since a standby of the database does not answer."""
         return self._book.database.waiting(self._connection)
+
+    def opened(self) -> str:
+        """What opens the ledger to changes, or to a loss, since a server began; empty where nothing does."""
+        try:
+            home.check(self._book.database, self._connection)
+        except Untrusted as problem:
+            return str(problem)
+        return ""
 
     def self_audit(self) -> SelfAudit | None:
         """What came of it when the book was last compared with itself; None where it never was."""

@@ -20,7 +20,7 @@ from postgresql import OWNER, SERVERS, Server
 from sqlmodel import SQLModel
 from world import START, World, new_key
 
-from custody.acts import signing
+from custody.acts import daily, signing
 from custody.errors import Away, Conflict, Forged, Unreadable, Untrusted
 from custody.facts import SiteOpened
 from custody.ledger.note import Checkpoint, LogKey
@@ -30,6 +30,7 @@ from custody.store.book import Book
 from custody.store.database import at
 from custody.store.fsck import Wrong, fsck
 from custody.store.move import move
+from custody.store.queries import view
 from custody.store.roles import GRANTS
 from custody.store.triggers import TRIGGERS
 
@@ -192,6 +193,18 @@ def test_a_role_that_could_do_more_is_refused(
         postgresql.sql(f"DROP DATABASE {name} WITH (FORCE)")
         revoke = "REVOKE SET ON PARAMETER session_replication_role FROM strong"
         postgresql.sql(revoke, "DROP ROLE strong")
+
+
+def test_a_right_that_is_given_to_a_running_servers_role_is_told(loose: World) -> None:
+    loose.at = loose.at.replace(hour=3) + timedelta(days=1)
+    with loose.owner() as owner:
+        owner.exec_driver_sql(f"GRANT UPDATE ON entry TO {SERVERS}")
+    why = f"The role {SERVERS} could update rows of entry."
+    with view(loose.book, "P-1") as adas:
+        assert adas.opened().startswith(why)
+    found = daily.self_audit(loose.book)
+    assert found is not None
+    assert [(each.place, each.words[: len(why)]) for each in found] == [("book", why)]
 
 
 def founding() -> home.Founding:
@@ -496,7 +509,12 @@ def test_a_standby_for_which_no_commit_waits_is_refused(there: World, fragile: S
     try:
         with pytest.raises(Untrusted, match="CUSTODY_STANDBY=i-accept-that-a-failover-may-lose-hand-offs"):
             there.reopen()
-        home.open_book(there.folder, there.clock, secrets.token_bytes, may_lose=True).engine.dispose()
+        with view(there.book, "P-1") as adas:
+            assert adas.opened().startswith("A standby follows this database"), "that came while it runs"
+        bold = home.open_book(there.folder, there.clock, secrets.token_bytes, may_lose=True)
+        with view(bold, "P-1") as adas:
+            assert adas.opened() == ""
+        bold.engine.dispose()
     finally:
         fragile.sql("SELECT pg_drop_replication_slot('other')")
     there.reopen()

@@ -139,6 +139,19 @@ def test_the_kind_of_the_first_difference_is_named(copy: World, statement: str, 
     assert outcome(copy).first == place
 
 
+def test_a_trigger_that_is_taken_away_under_a_running_server_is_told(copy: World) -> None:
+    copy.at += timedelta(hours=1)
+    with copy.owner() as owner:
+        copy.drop(owner, "entry_keeps")
+    with view(copy.book, copy.ids["olga"]) as olgas:
+        assert olgas.opened().startswith("The trigger entry_keeps is missing from the book")
+    found = daily.self_audit(copy.book)
+    assert found is not None
+    assert [each.place for each in found] == ["book"]
+    with Sink(copy.clock) as sink:
+        assert {each.to for each in told(copy, sink)} == SENIORS
+
+
 @pytest.mark.parametrize("problem", [Away("the database is away"), Conflict("a helper was ended")])
 def test_a_comparison_that_could_not_be_made_is_made_again(copy: World, problem: Exception) -> None:
     copy.at += timedelta(hours=1)

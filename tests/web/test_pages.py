@@ -387,6 +387,17 @@ def test_the_board_says_that_commits_wait_for_the_standby(
     assert words not in text(ann.get("/board"))
 
 
+def test_the_board_says_that_the_ledger_was_opened_to_changes(loose: Any, furnished: Any) -> None:
+    office = furnished(loose)
+    words = "The ledger is not guarded as it was when the server began."
+    assert words not in text(office.as_("ann").get("/board"))
+    with loose.owner() as owner:
+        loose.drop(owner, "entry_keeps")
+    assert "The trigger entry_keeps is missing" in text(office.as_("ann").get("/board"))
+    assert words in text(office.as_("ann").get("/board/now"))
+    assert words not in text(office.as_("carl").get("/board"))
+
+
 # ---------------------------------------------------------------------------------- how every answer leaves
 
 
