@@ -20,6 +20,7 @@ from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Policy
 from custody.ledger.tiles import WIDTH, Tile, Tree, hash_tiles, paths, read_entry_bundle, tiles
 
+_SPOILT: Final = "Restore nothing from this mirror. Make a new one, and keep this one to be looked at."
 _NOT_THIS: Final = "Nothing was taken from it; keep the mirror, and ask whose history this is."
 
 
@@ -94,6 +95,37 @@ def _pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[i
         files.undo()
         raise
     return here.size, there.size
+
+
+def check(folder: Path, policy: bytes, tell: Callable[[int, int], None] = lambda _done, _of: None) -> int:
+    """Reads the whole folder again: how many entries it has, all of them as its checkpoint signs.
+
+    `pull` reads back only the right edge of what is there. Unreadable at the first file that is not what it
+    was. `tell` is told how many entries were read, of how many.
+    """
+    with alone(folder):
+        here = Policy.read(policy).open((folder / "checkpoint").read_bytes()).checkpoint
+        edge = Frontier()
+        for path, data in hash_tiles(_read_again(folder, here.size, edge, tell)):
+            if (folder / path).read_bytes() != data:
+                raise Unreadable(f"{folder / path} is not what the entries beside it make. {_SPOILT}")
+        if edge.root() != here.root:
+            raise Unreadable(f"The entries in {folder} do not make the root that was signed. {_SPOILT}")
+    return here.size
+
+
+def _read_again(folder: Path, size: int, edge: Frontier, tell: Callable[[int, int], None]) -> Iterator[bytes]:
+    """The hashes of all entries, which `edge` grows by."""
+    for tile in tiles(size):
+        if tile.level is None:
+            try:
+                entries = read_entry_bundle((folder / tile.path).read_bytes(), tile.width)
+            except Unreadable as problem:
+                raise Unreadable(f"{folder / tile.path}: {problem} {_SPOILT}") from None
+            for leaf in map(leaf_hash, entries):
+                edge.add(leaf)
+                yield leaf
+            tell(edge.size, size)
 
 
 class _Pull:

@@ -18,7 +18,7 @@ from custody.facts import Handed, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.note import Policy
 from custody.ledger.receipt import Receipt
-from custody.mirror import pull
+from custody.mirror import check, pull
 from custody.store import export, tokens, witnesses
 from custody.strict import time_text
 
@@ -164,27 +164,37 @@ def restore(folder: Path, mirror: Path) -> None:
 @click.option("--from", "url", metavar="URL", help="The address of a log elsewhere: https://.../log")
 @click.option("--policy", type=_file, help="With --from: whose signature is believed.")
 @click.option("--token", "token_file", type=_file, help="With --from: the file that holds a mirror's token.")
-def mirror(folder: Path, target: Path, url: str | None, policy: Path | None, token_file: Path | None) -> None:
+@click.option("--check", "again", is_flag=True, help="Then read all of TARGET again, older tiles, too.")
+def mirror(
+    folder: Path, target: Path, url: str | None, policy: Path | None, token_file: Path | None, *, again: bool
+) -> None:
     """Bring the tiles in TARGET up to date; only what is new is written.
 
     Run it every few minutes, onto another disk, or with --from on another machine: it is the way back when
-    the book is lost, and it never accepts a history that is shorter or other than what it has.
+    the book is lost, and it never accepts a history that is shorter or other than what it has. What it has
+    it reads again with --check: say so once a week.
     """
     try:
         if url is None and (policy or token_file):
             raise click.UsageError("--policy and --token belong to --from.")
         if url is None:
             book = parts.open_book(folder)
+            believed = book.policy.encode()
             before, after = export.export_tiles(book, target)
         elif policy is None or token_file is None:
             raise click.UsageError("--from takes --policy and --token with it.")
         else:
             fetch = fetcher(url, token_file.read_text("utf-8", "replace").strip())
-            before, after = pull(target, fetch, policy.read_bytes())
+            believed = policy.read_bytes()
+            before, after = pull(target, fetch, believed)
+        if again:
+            with parts.progress("Entries") as tell:
+                check(target, believed, tell)
     except OSError as problem:
         raise click.ClickException(f"{problem.filename}: {problem.strerror}.") from None
     except Undelivered as problem:
         raise click.ClickException(f"Nothing was taken: {problem}.") from None
-    click.echo(f"{target} has {after:,} entries, {after - before:,} of them new.")
+    read = ", and all of it is as it was signed" if again else ""
+    click.echo(f"{target} has {after:,} entries, {after - before:,} of them new{read}.")
     if url is None and (words := witnesses.lacking(book)):
         click.echo(words)

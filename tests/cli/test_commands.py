@@ -224,7 +224,16 @@ def test_a_mirror_is_kept_up_to_date_and_judged(small: tuple[Path, str], tmp_pat
     mirror = tmp_path / "mirror"
     first = custody("log", "mirror", "--book", str(folder), str(mirror))
     assert re.fullmatch(rf"{mirror} has (\d+) entries, \1 of them new\.\n", first)
-    assert "0 of them new" in custody("log", "mirror", "--book", str(folder), str(mirror))
+    assert "0 of them new." in custody("log", "mirror", "--book", str(folder), str(mirror))
+    whole = ("log", "mirror", "--book", str(folder), str(mirror), "--check")
+    assert "0 of them new, and all of it is as it was signed." in custody(*whole)
+    (bundle,) = (mirror / "tile/entries/000.p").iterdir()
+    entries = bundle.read_bytes()
+    bundle.write_bytes(entries[:-1])
+    assert f"{bundle}: An entry bundle ends within an entry. Restore nothing" in custody(*whole, code=1)
+    bundle.unlink()
+    assert f"{bundle}: No such file" in custody(*whole, code=1)
+    bundle.write_bytes(entries)
     assert "sound" in custody("audit", str(mirror), "--policy", str(folder / "policy"))
     other = tmp_path / "other"
     init(other)

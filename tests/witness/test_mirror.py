@@ -21,7 +21,7 @@ from custody.errors import Conflict, Undelivered, Unreadable
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, LogKey, policy_text
 from custody.ledger.tiles import Tree, entry_bundle, hash_tiles, tiles
-from custody.mirror import pull, state
+from custody.mirror import check, pull, state
 from custody.store import export
 
 
@@ -150,6 +150,36 @@ def test_a_mirror_whose_own_right_edge_was_changed_says_so(tmp_path: Path) -> No
     refused(log, tmp_path, log.fetcher(), "do not make the root that was signed over 300 of them")
 
 
+def test_a_mirror_is_read_again_whole(tmp_path: Path) -> None:
+    """`pull` reads the right edge alone: what rots or is changed before it is found by `check`."""
+    log = Log(70_000)
+    pull(tmp_path, log.fetcher(), log.policy)
+    told: list[tuple[int, int]] = []
+    assert check(tmp_path, log.policy, lambda done, of: told.append((done, of))) == 70_000
+    assert (told[0], told[-1], len(told)) == ((256, 70_000), (70_000, 70_000), 274)
+    before, chance = held(tmp_path), random.Random(2)
+    with pytest.raises(Unreadable, match="policy"):
+        check(tmp_path, Log(1).policy)
+    for path in (
+        "tile/entries/000",
+        "tile/entries/272",
+        "tile/0/100",
+        "tile/1/000",
+        "tile/entries/273.p/112",
+    ):
+        changed = bytearray(before[path])
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        (tmp_path / path).write_bytes(changed)
+        assert pull(tmp_path, log.fetcher(), log.policy) == (70_000, 70_000)
+        with pytest.raises(Unreadable, match="Restore nothing from this mirror"):
+            check(tmp_path, log.policy)
+        (tmp_path / path).unlink()
+        with pytest.raises(FileNotFoundError):
+            check(tmp_path, log.policy)
+        (tmp_path / path).write_bytes(before[path])
+    assert held(tmp_path) == before
+
+
 def test_two_at_once_do_not_undo_each_other(tmp_path: Path) -> None:
     log = Log(300)
     pull(tmp_path, log.fetcher(), log.policy)
@@ -252,6 +282,8 @@ def test_the_command_mirrors_a_log_from_another_machine(
     export.export_tiles(loose.book, files)
     assert CliRunner().invoke(_commands(), command).exit_code == 0
     assert held(tmp_path / "mirror") == held(files)
+    done = CliRunner().invoke(_commands(), [*command, "--check"])
+    assert "0 of them new, and all of it is as it was signed." in done.output
     (tmp_path / "token").write_text("wrong\n")
     done = CliRunner().invoke(_commands(), command)
     assert done.exit_code == 1
