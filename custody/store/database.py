@@ -71,6 +71,10 @@ class Database(ABC):
         """Whether a book has been begun here."""
 
     @abstractmethod
+    def reach(self) -> None:
+        """Away where there is no line to it, in words for who begins: nothing of theirs is there yet."""
+
+    @abstractmethod
     def check_standby(self, connection: sa.Connection) -> None:
         """Untrusted where one follows that no commit waits for, unless it `may_lose`.
 
@@ -178,6 +182,10 @@ class SQLite(Database):
         return self._file.is_file()
 
     @override
+    def reach(self) -> None:
+        """It is a file."""
+
+    @override
     def check_standby(self, connection: sa.Connection) -> None:
         """It has none."""
 
@@ -267,6 +275,17 @@ class PostgreSQL(Database):
     def there(self) -> bool:
         with _translated(), self.engine.connect() as connection:
             return sa.inspect(connection).has_table("entry")
+
+    @override
+    def reach(self) -> None:
+        with _translated():
+            try:
+                self.engine.connect().close()
+            except sa.exc.OperationalError as problem:
+                why = f"{self.address} cannot be reached ({_words(problem)})"
+                raise Away(
+                    f"{why}. Nothing was made; see to the server, the address and the password."
+                ) from None
 
     def role(self) -> str:
         """As whom the address signs in."""

@@ -68,6 +68,10 @@ def create(
     """
     check_empty(folder)
     if place is not None:  # before anything is in the folder
+        if isinstance(at(place.address, folder), SQLite):
+            raise Unreadable(
+                "A book in SQLite has its database in its folder: leave out --database and --owner."
+            )
         database = prepare(place.address, folder, place.owner)
     (folder / "keys").mkdir(parents=True, mode=0o700)
     _secret(folder / "keys" / "log.pem", founding.log_key.pem())
@@ -116,6 +120,7 @@ def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
     if owner is None:
         raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
     with released(database):
+        database.reach()
         with database.reading() as connection:
             if database.there() and connection.scalar(sa.text("SELECT count(*) FROM entry")):
                 raise Conflict("There is a book in this database already. A new one needs one of its own.")
@@ -165,7 +170,11 @@ def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = Fa
 def database_of(folder: Path) -> Database:
     """Where the tables of the book in this folder are; NotFound where there is none."""
     named = folder / "database"
-    database = at(named.read_text("utf-8").strip() if named.is_file() else IN_THE_FOLDER, folder)
+    address = named.read_text("utf-8", "replace").strip() if named.is_file() else IN_THE_FOLDER
+    try:
+        database = at(address, folder)
+    except Unreadable as problem:
+        raise Unreadable(f"{named}: {problem}") from problem
     if not database.there():
         raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
     return database
@@ -204,6 +213,7 @@ def _secret(path: Path, data: bytes) -> None:
 def _migrate(database: Database, servers: Database | None = None) -> None:
     """Makes the tables; in PostgreSQL, where `servers` is what they use, with the rights of their role."""
     try:
+        database.reach()
         with database.writing() as connection:
             if isinstance(database, PostgreSQL):
                 roles.check_owner(connection)

@@ -108,6 +108,34 @@ def test_a_book_is_never_made_over_another(small: tuple[Path, str]) -> None:
     assert "is not empty" in custody("init", "--book", str(folder), *who, code=1)
 
 
+NOWHERE = "postgresql://custody@127.0.0.1:1/custody"
+
+
+@pytest.mark.parametrize(
+    ("database", "why"),
+    [
+        (NOWHERE, f"{NOWHERE} cannot be reached (connection failed: "),
+        ("postgresql://custody@db1/custody?frog=1", "The database's address cannot be read."),
+        ("frog", "frog is no database: give "),
+        ("sqlite:x.db", "leave out --database and --owner."),
+    ],
+)
+def test_a_database_that_a_book_cannot_be_begun_in(tmp_path: Path, database: str, why: str) -> None:
+    folder = tmp_path / "book"
+    who = ("--name", "A", "--address", "a@b.test", "--origin", "x.example/log")
+    said = custody("init", "--book", str(folder), *who, "--database", database, "--owner", NOWHERE, code=1)
+    assert why in said
+    assert said.count("\n") == 1, "a sentence, and no traceback"
+    assert "recorded" not in said, "nothing can have been"
+    assert not folder.exists()
+
+
+def test_a_file_that_names_no_database(tmp_path: Path) -> None:
+    (tmp_path / "database").write_bytes(b"\xff\xfe")
+    said = custody("fsck", "--book", str(tmp_path), code=1)
+    assert said.startswith(f"{tmp_path}/database: \ufffd\ufffd is no database: give ")
+
+
 def test_a_demos_name_is_for_demos(tmp_path: Path) -> None:
     who = ["--name", "Eve", "--address", "eve@small.test", "--origin", "demo.invalid"]
     assert "custody demo" in custody("init", "--book", str(tmp_path / "b"), *who, code=2)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cli.test_commands import ROOT, custody, init
+from cli.test_commands import NOWHERE, ROOT, custody, init
 from postgresql import Server
 from world import World
 
@@ -62,6 +62,8 @@ def test_init_wants_both_addresses_and_no_password(addresses: tuple[str, str], t
     said = custody(*at, "--database", secret, "--owner", addresses[1], code=1)
     assert "holds a password" in said
     assert "hunter2" not in said
+    said = custody(*at, "--database", addresses[0], "--owner", NOWHERE, code=1)
+    assert f"{NOWHERE} cannot be reached" in said
     assert not (tmp_path / "book").exists()
 
 
