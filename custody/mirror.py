@@ -47,7 +47,10 @@ def add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One at a time brings a folder up to date; Conflict where another is at it."""
+    """One at a time brings a folder up to date; Conflict where another is at it, or where it is a book's."""
+    for each in (folder.resolve(), *folder.resolve().parents):
+        if (each / "keys" / "log.pem").exists():
+            raise Conflict(f"{folder} is in the folder of a book, and would be lost with it. Take another.")
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -262,6 +262,11 @@ def test_a_mirror_is_kept_up_to_date_and_judged(small: tuple[Path, str], tmp_pat
     bundle.unlink()
     assert f"{bundle}: No such file" in custody(*whole, code=1)
     bundle.write_bytes(entries)
+    before = sorted(folder.rglob("*"))
+    for inside in (folder, folder / "mirror"):
+        command = ("log", "mirror", "--book", str(folder), str(inside))
+        assert "is in the folder of a book, and would be lost with it" in custody(*command, code=1)
+    assert sorted(folder.rglob("*")) == before
     assert "sound" in custody("audit", str(mirror), "--policy", str(folder / "policy"))
     other = tmp_path / "other"
     init(other)
