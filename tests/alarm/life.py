@@ -27,6 +27,7 @@ import structlog
 from custody.acts import alarms, notices, pulses
 from custody.channels.email import Email, Relay
 from custody.monitor import Monitor
+from custody.rules.notices import Channel, Message
 from custody.store import home, outbox
 from custody.store.book import Book, Page
 
@@ -49,6 +50,21 @@ class OneRound(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the clock stands still in a life
         self.set()
         return True
+
+
+@dataclass
+class Interrupted:
+    """A channel at whose every message another monitor goes round, from first to last."""
+
+    real: Channel
+    other: Monitor
+
+    def send(self, message: Message) -> str:
+        self.other.round()
+        return self.real.send(message)
+
+    def close(self) -> None:
+        self.real.close()
 
 
 def live(life: Life) -> None:

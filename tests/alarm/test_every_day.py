@@ -9,18 +9,17 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alarm.life import Interrupted
 from alarm.sink import OK, Delivery, Sink
 from world import World
 
 from custody.audit.__main__ import main
 from custody.channels.email import Email, Relay
 from custody.monitor import Monitor
-from custody.rules.notices import Channel, Message
 from custody.store import home
 from custody.store.book import Book
 
@@ -72,21 +71,6 @@ def test_two_monitors_over_three_days_send_one_mail_a_day(box: World, sink: Sink
         (tmp_path / f"pin-{number}").write_text(pin, "utf-8")
         arguments += ["--pin", f"{tmp_path}/pin-{number}"]
     assert main(arguments) == 0
-
-
-@dataclass
-class Interrupted:
-    """A channel at whose every message another monitor goes round, from first to last."""
-
-    real: Channel
-    other: Monitor
-
-    def send(self, message: Message) -> str:
-        self.other.round()
-        return self.real.send(message)
-
-    def close(self) -> None:
-        self.real.close()
 
 
 def test_another_monitor_in_the_midst_of_it_tells_nothing_twice(box: World, sink: Sink) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alarm.life import Interrupted
 from alarm.sink import DRIP, DROP, HANG, OK, Authority, Sink
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -378,21 +379,6 @@ def run(station: Station, rounds: int) -> None:
             return self.is_set()
 
     station.monitor.run(Rounds())
-
-
-@dataclass
-class Interrupted:
-    """A channel at whose every message another monitor goes round, from first to last."""
-
-    real: Email
-    other: Monitor
-
-    def send(self, message: Message) -> str:
-        self.other.round()
-        return self.real.send(message)
-
-    def close(self) -> None:
-        self.real.close()
 
 
 def test_two_monitors_tell_nothing_twice(station: Station) -> None:
