@@ -9,9 +9,12 @@ from __future__ import annotations
 import http.client
 import urllib.parse
 from collections.abc import Mapping
+from typing import Final
 
 from custody.channels.patience import cut_after
 from custody.errors import Undelivered
+
+_LINES: Final = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 def exchange(
@@ -22,18 +25,17 @@ def exchange(
     `timeout` is in seconds, for the connection and again for the exchange as a whole; an answer has `most`
     bytes. Redirects are not followed. `whose` names the other side in what is told.
     """
-    line, path = _line(url, whose, timeout)
+    parts = address(url, whose)
+    line = _LINES[parts.scheme](str(parts.hostname), parts.port, timeout=timeout)
     try:
         line.connect()
         with cut_after(timeout, line.sock) as cut:
-            line.request("GET" if body is None else "POST", path, body, dict(headers))
+            line.request("GET" if body is None else "POST", parts.path, body, dict(headers))
             with line.getresponse() as response:
-                answer = response.read(most + 1)
-                if response.length and len(answer) <= most:
-                    raise http.client.IncompleteRead(answer, response.length)
+                answer = _read(response, most)
             if cut.is_set():
                 raise TimeoutError("it took too long")
-    except (OSError, ValueError, http.client.HTTPException) as problem:  # a name or a length that is none
+    except (OSError, http.client.HTTPException) as problem:
         reason = str(problem) or type(problem).__name__
         raise Undelivered(f"no answer from {whose} at {url}: {reason}", silent=True) from problem
     finally:
@@ -45,12 +47,25 @@ def exchange(
     return response.status, answer
 
 
-def _line(url: str, whose: str, timeout: float) -> tuple[http.client.HTTPConnection, str]:
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+def _read(response: http.client.HTTPResponse, most: int) -> bytes:
+    """The body, or so much of it that it is seen to be too long."""
     try:
-        address = urllib.parse.urlsplit(url)
-        if address.hostname and address.scheme in kinds and not address.query and not address.fragment:
-            return kinds[address.scheme](address.hostname, address.port, timeout=timeout), address.path
-    except (ValueError, http.client.InvalidURL):
+        answer = response.read(most + 1)
+    except ValueError:
+        raise http.client.HTTPException("a part of the answer has no length") from None
+    if response.length and len(answer) <= most:
+        raise http.client.IncompleteRead(answer, response.length)
+    return answer
+
+
+def address(url: str, whose: str) -> urllib.parse.SplitResult:
+    """An http or https address in its parts, with nothing after its path; Undelivered where it is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        name, _ = (parts.hostname or "").encode("idna"), parts.port
+        plain = url.isprintable() and " " not in url and parts.path.isascii()
+        if parts.scheme in _LINES and name and plain and not parts.query and not parts.fragment:
+            return parts
+    except ValueError:  # a bracket, a name or a port that is none
         pass
     raise Undelivered(f"{url} is no http or https address of {whose}", permanent=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Callable
 from typing import Final
 
-from custody.channels.http import exchange
+from custody.channels.http import address, exchange
 from custody.errors import Undelivered
 from custody.ledger.bundle import MEMBER_MOST
 
@@ -18,11 +17,8 @@ def fetcher(url: str, token: str, timeout: float = TIMEOUT) -> Callable[[str], b
 
     Undelivered at once where the token would travel in the clear.
     """
-    try:
-        address = urllib.parse.urlsplit(url)
-    except ValueError:
-        raise Undelivered(f"{url} is no address of a log", permanent=True) from None
-    if address.scheme == "http" and address.hostname not in {"127.0.0.1", "::1", "localhost"}:
+    parts = address(url, "the log")
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
         raise Undelivered(f"{url} would get the token in the clear: give an https address", permanent=True)
     if not token or not token.isascii() or not token.isprintable():
         raise Undelivered("what is given as a token is none", permanent=True)

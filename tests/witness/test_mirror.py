@@ -300,7 +300,7 @@ def test_a_token_never_travels_in_the_clear() -> None:
 @pytest.mark.parametrize(
     ("url", "token", "why"),
     [
-        ("http://[::1", "secret", "is no address of a log"),
+        ("http://[::1", "secret", "is no http or https address of the log"),
         ("https://log.test", "\ufffd", "is none"),
         ("https://log.test", "", "is none"),
         ("https://log.test", "two\nlines", "is none"),

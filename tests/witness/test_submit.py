@@ -133,7 +133,10 @@ def test_a_byte_now_and_then_puts_nothing_off(stub: Callable[..., Stub], begun: 
 
 
 def test_a_witness_that_hangs_up_or_is_not_there_or_speaks_otherwise(stub: Callable[..., Stub]) -> None:
-    for answer in (b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"):
+    ok = b"HTTP/1.1 200 OK\r\n"
+    short = ok + b"Content-Length: 9\r\n\r\nshort"
+    chunked = ok + b"Transfer-Encoding: chunked\r\n\r\n"
+    for answer in (b"", b"SSH-2.0-OpenSSH\r\n", short, chunked + b"-5\r\n", chunked + b"frog\r\n"):
         with pytest.raises(Undelivered, match="no answer from the witness"):
             submit(stub(answer).url, b"")
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -167,9 +170,12 @@ def test_https_is_spoken_where_it_is_asked_for(stub: Callable[..., Stub]) -> Non
         "http://w.example/?token=1",
         "http://w.example/#a",
         "http://w example/",
+        "http://w..example/",
+        f"http://{'w' * 64}.example/",
         "http://127.0.0.1:1/a b",
+        "http://127.0.0.1:1/\u00e4",
     ],
 )
 def test_what_is_no_address_is_said_so(url: str) -> None:
-    with pytest.raises(Undelivered):
+    with pytest.raises(Undelivered, match="is no http or https address of the witness"):
         submit(url, b"", timeout=1)
