@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 from insider import Insider
@@ -22,7 +19,7 @@ from custody.store.fsck import Wrong, fsck
 
 
 @pytest.fixture(scope="module")
-def lived(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+def template(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A company that has lived: a trip that arrived, one that rings, a find; a full tile and a bit."""
     world = template.copy(tmp_path_factory.mktemp("lived"))
     name = world.dispatch(2)
@@ -34,13 +31,6 @@ def lived(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-@pytest.fixture
-def copy(lived: World, tmp_path: Path) -> Iterator[World]:
-    world = lived.copy(tmp_path)
-    yield world
-    world.book.engine.dispose()
-
-
 def change(world: World, statement: str, **given: object) -> None:
     """What the owner of the file, or of the tables, can do."""
     with world.unguarded() as owner:
@@ -48,10 +38,10 @@ def change(world: World, statement: str, **given: object) -> None:
         assert done.rowcount, statement
 
 
-def test_a_book_is_whole(copy: World) -> None:
+def test_a_book_is_whole(loose: World) -> None:
     told: list[tuple[int, int]] = []
-    assert fsck(copy.book, lambda done, of: told.append((done, of))) == []
-    size = Checkpoint.of(copy.book.checkpoint()).size
+    assert fsck(loose.book, lambda done, of: told.append((done, of))) == []
+    size = Checkpoint.of(loose.book.checkpoint()).size
     assert told == [(0, size), (0, size), (0, size), (256, size)]
 
 
@@ -103,18 +93,18 @@ def test_a_book_is_whole(copy: World) -> None:
         ("DELETE FROM outbox WHERE notice = (SELECT min(notice) FROM outbox)", "The notice "),
     ],
 )
-def test_each_change_behind_its_back_is_named(copy: World, statement: str, named: str) -> None:
-    change(copy, statement)
-    found = fsck(copy.book)
+def test_each_change_behind_its_back_is_named(loose: World, statement: str, named: str) -> None:
+    change(loose, statement)
+    found = fsck(loose.book)
     assert any(named in each.words for each in found), found
 
 
-def test_a_forged_checkpoint_of_the_logs_own_key_is_named(copy: World) -> None:
+def test_a_forged_checkpoint_of_the_logs_own_key_is_named(loose: World) -> None:
     """Signed truly, over a tree that is not this one."""
-    note = copy.log_key.sign(Checkpoint(copy.book.origin, 2, EMPTY))
-    change(copy, "UPDATE checkpoint SET note = :note WHERE size = 2", note=note)
+    note = loose.log_key.sign(Checkpoint(loose.book.origin, 2, EMPTY))
+    change(loose, "UPDATE checkpoint SET note = :note WHERE size = 2", note=note)
     words = "The checkpoint of 2 entries is not the log's over the entries here."
-    assert fsck(copy.book) == [Wrong("checkpoints", words)]
+    assert fsck(loose.book) == [Wrong("checkpoints", words)]
 
 
 def rewritten(world: World, leaves: list[bytes]) -> None:
@@ -141,36 +131,36 @@ def rewritten(world: World, leaves: list[bytes]) -> None:
             owner.execute(sa.insert(table), [dict(zip(columns, row, strict=True)) for row in rows])
 
 
-def test_what_breaks_a_step_of_an_audit_is_named(copy: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_breaks_a_step_of_an_audit_is_named(loose: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """However well it was made to fit: here, by a key that nobody has enrolled; and also with helpers."""
-    insider = Insider(copy)
+    insider = Insider(loose)
     insider.append(insider.speak(SiteOpened("P-1", "EAST", "UTC"), new_key()))
     leaves = insider.entries()
-    rewritten(copy, leaves)
+    rewritten(loose, leaves)
     why = "This is signed by a key that is not enrolled here."
     found = [Wrong("entries", f"Entry {len(leaves) - 2} breaks step 6 of an audit: {why}")]
-    assert fsck(copy.book)[-1:] == found
+    assert fsck(loose.book)[-1:] == found
     monkeypatch.setattr(audit, "HELPED", 1)
-    assert fsck(copy.book)[-1:] == found
+    assert fsck(loose.book)[-1:] == found
 
 
 @pytest.mark.on("sqlite")
-def test_looking_changes_nothing(copy: World) -> None:
-    before = (copy.folder / "book.db").read_bytes()
-    fsck(copy.book)
-    assert (copy.folder / "book.db").read_bytes() == before
+def test_looking_changes_nothing(loose: World) -> None:
+    before = (loose.folder / "book.db").read_bytes()
+    fsck(loose.book)
+    assert (loose.folder / "book.db").read_bytes() == before
 
 
-def test_one_entry_that_is_missing_is_one_sentence(copy: World) -> None:
-    change(copy, "DELETE FROM entry WHERE seq = 43")
-    assert sum("is missing" in each.words for each in fsck(copy.book)) == 1
+def test_one_entry_that_is_missing_is_one_sentence(loose: World) -> None:
+    change(loose, "DELETE FROM entry WHERE seq = 43")
+    assert sum("is missing" in each.words for each in fsck(loose.book)) == 1
 
 
-def test_each_checkpoint_that_is_missing_is_named(copy: World) -> None:
-    newest = Checkpoint.of(copy.book.checkpoint()).size
-    with copy.book.read() as connection:
+def test_each_checkpoint_that_is_missing_is_named(loose: World) -> None:
+    newest = Checkpoint.of(loose.book.checkpoint()).size
+    with loose.book.read() as connection:
         count = connection.scalar(sa.text("SELECT count(*) FROM checkpoint"))
-    change(copy, "DELETE FROM checkpoint WHERE size < :newest", newest=newest)
-    found = fsck(copy.book)
+    change(loose, "DELETE FROM checkpoint WHERE size < :newest", newest=newest)
+    found = fsck(loose.book)
     assert len(found) == count - 1
     assert found[0] == Wrong("checkpoints", "The checkpoint of 2 entries is missing.")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from alarm.sink import Delivery, Sink
@@ -29,7 +27,7 @@ MEND = "UPDATE medium SET site = 'NORTH' WHERE sighted_at IS NOT NULL"
 
 
 @pytest.fixture(scope="module")
-def lived(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+def template(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A company that has lived: a trip that arrived, a find that was described; a full tile and a bit."""
     world = template.copy(tmp_path_factory.mktemp("lived"))
     world.hand(world.dispatch(1), "carl", "ben")
@@ -40,11 +38,10 @@ def lived(template: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
-def copy(lived: World, tmp_path: Path) -> Iterator[World]:
-    world = lived.copy(tmp_path)
-    world.at = world.at.replace(hour=1) + timedelta(days=1)
-    yield world
-    world.book.engine.dispose()
+def copy(loose: World) -> World:
+    """A copy of it, an hour before the night's comparison is owed."""
+    loose.at = loose.at.replace(hour=1) + timedelta(days=1)
+    return loose
 
 
 def told(world: World, sink: Sink) -> list[Delivery]:
