@@ -543,6 +543,8 @@ class View:
 
     def waiting_for(self) -> dict[str, datetime]:
         """The witnesses that have not cosigned all there is, and since when the first of it waits."""
+        if not self._book.trust.urls:
+            return {}
         newest = self._connection.scalar(sa.select(sa.func.max(_checkpoint.c.size))) or 0
         found = {}
         for name in self._book.trust.urls:

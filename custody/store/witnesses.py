@@ -7,13 +7,11 @@ checkpoint that has its quorum.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody.errors import Unreadable
-from custody.ledger.note import Checkpoint, Note
+from custody.ledger.note import Checkpoint, Note, Policy
 from custody.store.book import Book, newest_note
 
 _cosignature, _checkpoint = (SQLModel.metadata.tables[name] for name in ("cosignature", "checkpoint"))
@@ -26,16 +24,16 @@ def published(book: Book, connection: sa.Connection, covering: int = 0) -> str:
     """
     trust = book.trust
     newest = newest_note(connection)
-    sizes: Sequence[int] = [Checkpoint.of(newest).size]
+    size: int | None = Checkpoint.of(newest).size
     if not trust.satisfied(frozenset()):
-        cosigned = sa.select(_cosignature.c.size).distinct().where(_cosignature.c.size >= covering)
-        sizes = connection.scalars(cosigned.order_by(_cosignature.c.size.desc())).all()
-    for size in sizes:
+        size = _below(connection, covering, _within_reach(connection, trust))
+    while size is not None:
         lines = _lines(connection, size)
         names = [name for name, _ in trust.witnesses if name in lines]
         if trust.satisfied(frozenset(names)):
             note = connection.scalar(sa.select(_checkpoint.c.note).where(_checkpoint.c.size == size))
             return f"{note}{''.join(lines[name] for name in names)}"
+        size = _below(connection, covering, size - 1)
     return newest
 
 
@@ -78,6 +76,26 @@ def cosigned(connection: sa.Connection, witness: str) -> int:
     """How many entries this witness has cosigned; 0 before its first time."""
     largest = sa.select(sa.func.max(_cosignature.c.size)).where(_cosignature.c.witness == witness)
     return int(connection.scalar(largest) or 0)
+
+
+def _within_reach(connection: sa.Connection, trust: Policy) -> int:
+    """No larger size has a quorum: too few have cosigned that far, however much the others have since."""
+    reached = {name: cosigned(connection, name) for name, _ in trust.witnesses}
+    return max(
+        (
+            size
+            for size in reached.values()
+            if trust.satisfied(frozenset(name for name, own in reached.items() if own >= size))
+        ),
+        default=0,
+    )
+
+
+def _below(connection: sa.Connection, least: int, most: int) -> int | None:
+    """The largest size between these that anybody has cosigned."""
+    between = _cosignature.c.size.between(least, most)
+    found: int | None = connection.scalar(sa.select(sa.func.max(_cosignature.c.size)).where(between))
+    return found
 
 
 def _lines(connection: sa.Connection, size: int) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from witness.life import asked
 from world import World
@@ -19,6 +21,7 @@ from custody.errors import Undelivered, Unreadable, Untrusted
 from custody.ledger.note import Checkpoint, Policy, WitnessKey
 from custody.mirror import pull
 from custody.store import export, home, witnesses
+from custody.store.book import Book
 from custody.store.queries import view
 from custody.witness import Witness
 
@@ -45,11 +48,11 @@ class Town:
     def publish(self) -> list[Asked]:
         return publish(self.world.book, self.submit)
 
-    def trust(self, quorum: str) -> None:
-        """The policy with both witnesses, and this quorum."""
+    def trust(self, quorum: str, of: int = 1) -> None:
+        """The policy with both witnesses, and this quorum; `of` so many is the one that is called one."""
         lines = [f"log {self.world.log_key.verifier}"]
         lines += [f"witness {n} {w.vkey} https://town.test/{n}" for n, w in self.witnesses.items()]
-        lines += ["group one 1 a b", f"quorum {quorum}"]
+        lines += [f"group one {of} a b", f"quorum {quorum}"]
         (self.world.folder / "policy").write_text("\n".join(lines) + "\n", "ascii")
         self.world.reopen()
 
@@ -266,6 +269,42 @@ def test_a_mirror_is_not_set_back_by_a_witness_that_is_slow(town: Town) -> None:
     town.publish()
     export.export_tiles(town.world.book, mirror)
     assert audit.verify(mirror, town.world.policy()).witnesses == ("a", "b")
+
+
+@contextmanager
+def counted(book: Book) -> Iterator[list[str]]:
+    """The statements that the database is given meanwhile."""
+    given: list[str] = []
+
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        given.append(statement)
+
+    sa.event.listen(book.engine, "before_cursor_execute", count)
+    yield given
+    sa.event.remove(book.engine, "before_cursor_execute", count)
+
+
+def test_what_is_published_is_found_at_once_however_long_a_witness_has_been_away(town: Town) -> None:
+    town.trust("one", of=2)
+    town.publish()
+    published = town.size
+    town.away = {"b"}
+    for _ in range(20):
+        town.world.register(1)
+        town.publish()
+    with counted(town.world.book) as given, town.world.book.read() as connection:
+        note = witnesses.published(town.world.book, connection)
+    assert Checkpoint.of(note).size == published
+    assert len(given) < 10, given
+    assert judge(town).witnesses == ("a", "b")
+
+
+def test_the_house_without_witnesses_asks_nothing_of_them(town: Town) -> None:
+    (town.world.folder / "policy").write_text(f"log {town.world.log_key.verifier}\nquorum none\n", "ascii")
+    town.world.reopen()
+    with view(town.world.book, town.world.ids["dana"]) as danas, counted(town.world.book) as given:
+        assert danas.waiting_for() == {}
+    assert given == []
 
 
 def test_the_house_sees_which_witness_waits_and_since_when(town: Town) -> None:
