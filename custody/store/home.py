@@ -175,8 +175,11 @@ def database_of(folder: Path) -> Database:
         database = at(address, folder)
     except Unreadable as problem:
         raise Unreadable(f"{named}: {problem}") from problem
-    if not database.there():
-        raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
+    try:
+        if not database.there():
+            raise NotFound(f"There is no book in {folder}. Make one with `custody init --book {folder}`.")
+    finally:
+        database.engine.dispose()  # what is refused after this leaves no line open
     return database
 
 

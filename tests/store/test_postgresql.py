@@ -21,7 +21,7 @@ from sqlmodel import SQLModel
 from world import START, World, new_key
 
 from custody.acts import daily, signing
-from custody.errors import Away, Conflict, Forged, Unreadable, Untrusted
+from custody.errors import Away, Conflict, Forged, NotFound, Unreadable, Untrusted
 from custody.facts import SiteOpened
 from custody.ledger.note import Checkpoint, LogKey
 from custody.rules.people import Site
@@ -243,6 +243,23 @@ def test_a_database_holds_one_book(loose: World, tmp_path: Path) -> None:
 def test_the_servers_role_makes_no_tables(loose: World) -> None:
     with pytest.raises(Conflict, match="give --owner"):
         home.upgrade(loose.folder)
+
+
+def test_a_book_that_is_not_opened_leaves_no_line_to_its_database(loose: World, postgresql: Server) -> None:
+    loose.book.engine.dispose()
+    with pytest.raises(Conflict, match="give --owner"):
+        home.upgrade(loose.folder)
+    (loose.folder / "policy").unlink()
+    with pytest.raises(Untrusted, match="policy is missing"):
+        loose.reopen()
+    assert loose.place is not None
+    empty = postgresql.place()
+    (loose.folder / "database").write_text(empty.address)
+    with pytest.raises(NotFound, match="There is no book"):
+        loose.reopen()
+    for place in (loose.place, empty):
+        name = psycopg.conninfo.conninfo_to_dict(place.address)["dbname"]
+        postgresql.sql(f"DROP DATABASE {name}")  # refused where somebody is connected
 
 
 @pytest.mark.parametrize(
