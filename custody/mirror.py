@@ -25,9 +25,26 @@ _NOT_THIS: Final = "Nothing was taken from it; keep the mirror, and ask whose hi
 
 
 def state(folder: Path) -> Checkpoint | None:
-    """The checkpoint of what is in the folder; None where nothing is yet."""
+    """The checkpoint of what is in the folder; None where nothing is yet.
+
+    Unreadable where a file that it calls for is missing or was cut short. What is in them `check` reads.
+    """
     path = folder / "checkpoint"
-    return Checkpoint.of(path.read_bytes()) if path.exists() else None
+    if not path.exists():
+        return None
+    checkpoint = Checkpoint.of(path.read_bytes())
+    for tile in tiles(checkpoint.size):
+        length = _length(folder / tile.path)
+        if length == 0 or (tile.level is not None and length != 32 * tile.width):
+            raise Unreadable(f"{folder / tile.path} is missing, or was cut short. {_SPOILT}")
+    return checkpoint
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]) -> None:

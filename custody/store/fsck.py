@@ -27,10 +27,13 @@ from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, Opened
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.rules.alarms import Notice
+from custody.rules.people import Person
+from custody.rules.world import Noun
+from custody.store.accounts import addresses
 from custody.store.book import Book
 from custody.store.mentions import mentions
-from custody.store.nouns import SHELVES
-from custody.store.private import commitment_of
+from custody.store.nouns import SHELVES, Shelf
+from custody.store.private import CHANGED, commitment_of, shown
 from custody.store.world import ASKED_AT_ONCE
 
 _entry, _tile, _checkpoint, _mention, _private, _outbox = (
@@ -40,6 +43,8 @@ _entry, _tile, _checkpoint, _mention, _private, _outbox = (
 Tell = Callable[[int, int], None]
 """Told how many entries have been looked at, of how many: none while the tree is, which comes first."""
 Rows = Iterator[sa.Row[Any]]
+_SPOILT: Final = (Refusal, TypeError, ValueError)
+"""What a row raises that holds no JSON, no time or another kind of value than it must."""
 FETCHED: Final = 500
 """Rows in memory at once."""
 PUT_OFF_MOST: Final = timedelta(minutes=10)
@@ -270,14 +275,33 @@ def _nouns(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
     """The rows that are not what the ledger says, and the nouns that have no row."""
     for kind, shelf in SHELVES.items():
         known = 0
-        for row in rows(sa.select(shelf.table)):
-            noun = told.find(kind, row.id)
+        for name, held in _held(rows, shelf):
+            noun = told.find(kind, name)
             known += noun is not None
-            if noun != shelf.noun(row):
-                yield _not_told(row.id, shelf.table)
+            if held is None or noun != held:
+                yield _not_told(name, shelf.table)
         if known < told.count(kind):
             for name in _absent(rows, shelf.table.c.id, (noun.id for noun in told.all(kind))):
                 yield _not_told(name, shelf.table)
+
+
+def _held(rows: _Rows, shelf: Shelf) -> Iterator[tuple[str, Noun | None]]:
+    """The name in each row, and its noun; None where what is in the row is none."""
+    names = (str(row.id) for row in rows(sa.select(shelf.table.c.id)))
+    while some := list(islice(names, ASKED_AT_ONCE)):
+        try:
+            yield from _read(rows, shelf, some)
+        except _SPOILT:
+            for name in some:
+                try:
+                    yield from _read(rows, shelf, [name])
+                except _SPOILT:
+                    yield name, None
+
+
+def _read(rows: _Rows, shelf: Shelf, names: list[str]) -> list[tuple[str, Noun]]:
+    found = rows.connection.execute(shelf.some, {"names": names})
+    return [(row.id, shelf.noun(row)) for row in found]
 
 
 def _not_told(name: str, table: sa.Table) -> Wrong:
@@ -305,11 +329,25 @@ def _beside(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
             yield Wrong(
                 "outbox", f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
             )
+    yield from _addresses(rows.connection, told)
     waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
     for name in sorted([*odd, *_absent(rows, _outbox.c.notice, waiting)]):
         yield Wrong(
             "outbox", f"The notice {name} is to be sent and is not in the outbox, or is there without need."
         )
+
+
+def _addresses(connection: sa.Connection, told: Notebook) -> Iterator[Wrong]:
+    """Alerts go to what the ledger commits to, and links to what the account says."""
+    accounts = addresses(connection)
+    for person in told.all(Person):
+        text = shown(connection, person.contact)
+        if text is None and person.grants:
+            yield Wrong("texts", f"The address of {person.id} is gone: no alert reaches them.")
+        if text not in (None, CHANGED) and accounts.get(person.id, text).lower() != text.lower():
+            yield Wrong(
+                "texts", f"The account of {person.id} has another address than the ledger commits to."
+            )
 
 
 def _absent(rows: _Rows, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from custody.errors import Conflict, NotFound, Unreadable, Untrusted
+from custody.errors import Conflict, Impossible, NotFound, Unreadable, Untrusted
 from custody.facts import Genesis, Relaxation
 from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey, Policy, policy_text
@@ -154,17 +154,29 @@ def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = Fa
         LogKey.from_pem(origin, (folder / "keys" / "log.pem").read_bytes()),
         SigningKey.from_pem((folder / "keys" / "server.pem").read_bytes()),
     )
+    if str(keys.log.verifier) not in map(str, Policy.read(policy).logs):
+        raise Untrusted(
+            f"{folder / 'policy'} names another log's key than keys/log.pem. A backup has the right one."
+        )
     with released(database):
         with database.reading() as connection:
             check(database, connection)
         book = Book(database, policy.decode(), keys=keys, clock=clock, random=random)
         book.verify_edge()
-        with book.world() as world:
-            if world.log.server_key != keys.server.public.id:
-                raise Untrusted(
-                    "keys/server.pem is not the key that the genesis names. Restore the right one."
-                )
+        if _server_key(book) != keys.server.public.id:
+            raise Untrusted("keys/server.pem is not the key that the genesis names. Restore the right one.")
     return book
+
+
+def _server_key(book: Book) -> str:
+    try:
+        with book.world() as world:
+            return world.log.server_key
+    except (Impossible, Unreadable) as problem:
+        raise Untrusted(
+            f"The table log is not what the ledger says ({problem}) Restore the book from a backup, and then:"
+            " custody log restore --from MIRROR."
+        ) from problem
 
 
 def database_of(folder: Path) -> Database:

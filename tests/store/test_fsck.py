@@ -15,6 +15,8 @@ from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.merkle import EMPTY, Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
+from custody.rules.people import Person
+from custody.store import accounts, private
 from custody.store.fsck import Wrong, fsck
 
 
@@ -97,6 +99,45 @@ def test_each_change_behind_its_back_is_named(loose: World, statement: str, name
     change(loose, statement)
     found = fsck(loose.book)
     assert any(named in each.words for each in found), found
+
+
+def sam(world: World) -> Person:
+    with world.book.world() as here:
+        return here.get(Person, world.ids["sam"])
+
+
+@pytest.mark.on("sqlite")  # the other looks at what it is given
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE person SET grants = 'frog' WHERE id = 'P-4'", "P-4 in the table person is not"),
+        ("UPDATE person SET grants = '{}' WHERE id = 'P-4'", "P-4 in the table person is not"),
+        ("UPDATE alarm SET due = 'noon' WHERE id = 'A-2'", "A-2 in the table alarm is not"),
+        ("UPDATE alarm SET due = 12 WHERE id = 'A-2'", "A-2 in the table alarm is not"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named_and_no_other(loose: World, statement: str, named: str) -> None:
+    change(loose, statement)
+    (found,) = fsck(loose.book)
+    assert named in found.words
+
+
+def test_an_account_whose_address_is_not_the_committed_one_is_named(loose: World) -> None:
+    """Links would go there, and with them the account."""
+    with loose.book.read() as connection:
+        contact = private.read(connection, sam(loose).contact)
+    accounts.add(loose.book, sam(loose).id, "Sam So", str(contact).upper())
+    assert fsck(loose.book) == []
+    change(loose, "UPDATE account SET address = 'sam@elsewhere.test'")
+    words = f"The account of {sam(loose).id} has another address than the ledger commits to."
+    assert fsck(loose.book) == [Wrong("texts", words)]
+
+
+def test_an_address_that_is_gone_is_named_while_its_person_has_roles(loose: World) -> None:
+    change(loose, "DELETE FROM private WHERE commitment = :contact", contact=sam(loose).contact)
+    assert fsck(loose.book) == [
+        Wrong("texts", f"The address of {sam(loose).id} is gone: no alert reaches them.")
+    ]
 
 
 def test_a_forged_checkpoint_of_the_logs_own_key_is_named(loose: World) -> None:

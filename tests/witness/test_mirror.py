@@ -180,6 +180,19 @@ def test_a_mirror_is_read_again_whole(tmp_path: Path) -> None:
     assert held(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_bytes(bytes(99))]
+)
+def test_a_mirror_that_lacks_a_file_is_told_at_once(spoil: Callable[[Path], object], tmp_path: Path) -> None:
+    log = Log(600)
+    pull(tmp_path, log.fetcher(), log.policy)
+    log.size = 601
+    spoil(tmp_path / "tile/0/000")
+    with pytest.raises(Unreadable, match="tile/0/000 is missing, or was cut short"):
+        pull(tmp_path, log.fetcher(), log.policy)
+    assert not (tmp_path / "tile/0/002.p/89").exists()
+
+
 def test_two_at_once_do_not_undo_each_other(tmp_path: Path) -> None:
     log = Log(300)
     pull(tmp_path, log.fetcher(), log.policy)
