@@ -177,7 +177,6 @@ def approved(world: World, event: Event) -> None:
         )
     alarms.check_ladder(fact.ladder)
     due = fact.pick_up_by + PICK_UP_GRACE
-    consignment = _watch(world, replace(consignment, ladder=fact.ladder), "not-picked-up", due, event.at)
     world.put(
         replace(
             consignment,
@@ -186,6 +185,7 @@ def approved(world: World, event: Event) -> None:
             pick_up_by=fact.pick_up_by,
             transit=fact.transit,
             ladder=fact.ladder,
+            alarms=_watch(world, consignment, "not-picked-up", fact.ladder, due=due, now=event.at),
             approvals=(*consignment.approvals, event.id),
             head=event.id,
             due=due,
@@ -202,8 +202,15 @@ def approves(by: Person, consignment: Consignment) -> bool:
 def picked_up(world: World, consignment: Consignment, event: str, courier: str, at: datetime) -> Consignment:
     """The consignment after its first hand-off. Late for its pick-up, it keeps ringing as it did."""
     due = min(at, consignment.pick_up_by) + timedelta(minutes=consignment.transit)
-    consignment = _watch(world, consignment, "overdue", due, at)
-    passed = replace(consignment, state="travelling", head=event, holder=courier, picked_up_at=at, due=due)
+    passed = replace(
+        consignment,
+        state="travelling",
+        alarms=_watch(world, consignment, "overdue", consignment.ladder, due=due, now=at),
+        head=event,
+        holder=courier,
+        picked_up_at=at,
+        due=due,
+    )
     return flagged(passed, "picked up late") if at > consignment.pick_up_by else passed
 
 
@@ -217,16 +224,18 @@ def ring(world: World, consignment: Consignment, cause: Cause, now: datetime) ->
     return replace(consignment, alarms=(*consignment.alarms, alarm.id))
 
 
-def _watch(world: World, consignment: Consignment, cause: Cause, due: datetime, now: datetime) -> Consignment:
-    """A new first alarm waits for something else from now on. One that rings is never put off."""
+def _watch(
+    world: World, consignment: Consignment, cause: Cause, ladder: Ladder, *, due: datetime, now: datetime
+) -> tuple[str, ...]:
+    """The alarms: a new first one waits for something else from now on. One that rings is never put off."""
     known = [world.get(Alarm, name) for name in consignment.alarms]
     watch = next((alarm for alarm in known if alarm.cause in DEADLINES), None)
     if watch is not None:
         if watch.rings or watch.owes_an_alert(now) or watch.ended_at is not None:
-            return consignment
+            return consignment.alarms
         alarms.end(world, watch, now)
-    fresh = alarms.arm(world, consignment.id, cause, consignment.ladder, due=due, now=now)
-    return replace(consignment, alarms=(fresh.id, *consignment.alarms))
+    fresh = alarms.arm(world, consignment.id, cause, ladder, due=due, now=now)
+    return (fresh.id, *consignment.alarms)
 
 
 def arrive(world: World, consignment: Consignment, at: datetime) -> None:
