@@ -47,21 +47,6 @@ def _length(path: Path) -> int:
         return 0
 
 
-def add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]) -> None:
-    """Writes a log's files, then its note of `size` entries, and takes away older partial tiles.
-
-    The files are those that the log had not when the folder was last brought up to date.
-    """
-    for path, data in files:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        _write(folder / path, data)
-    _write(folder / "checkpoint", note)
-    wanted = {folder / path for path in paths(size)}
-    for found in [*folder.glob("tile/**/*")]:  # older partial tiles, and what was stopped halfway
-        if found not in wanted and not found.is_dir():
-            _take_away(found)
-
-
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """One at a time brings a folder up to date; Conflict where another is at it, or where it is a book's."""
@@ -103,18 +88,32 @@ def _pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[i
             f"The log has {there.size:,} entries, fewer than the {here.size:,} that it has signed before."
             f" {_NOT_THIS}"
         )
-    if there.size == here.size:
+    if there == here:
+        mine = trust.open((folder / "checkpoint").read_bytes())
+        if not set(mine.witnesses) <= set(trust.open(note).witnesses):
+            return here.size, there.size  # what they said of it is not given up
+    grow(folder, fetch, here, note)
+    return here.size, there.size
+
+
+def grow(folder: Path, fetch: Callable[[str], bytes], here: Checkpoint | None, note: bytes) -> None:
+    """Adds what the log of this note has and the folder, in state `here`, has not.
+
+    The caller believes the note, and is `alone`. Unreadable where the entries do not make its root, or do not
+    begin with what is there: nothing of it stays.
+    """
+    there = Checkpoint.of(note)
+    here = here or Checkpoint(there.origin, 0, Frontier().root())
+    if here.size == there.size:
         _same(here.root, there)
-        if set(trust.open(note).witnesses) >= set(trust.open((folder / "checkpoint").read_bytes()).witnesses):
-            add(folder, there.size, note, ())  # its witnesses have said more meanwhile
-        return here.size, there.size
+        _add(folder, there.size, note, ())  # its witnesses may have said more meanwhile
+        return
     files = _Pull(folder, fetch, here, there)
     try:
-        add(folder, there.size, note, files)
+        _add(folder, there.size, note, files)
     except BaseException:
         files.undo()
         raise
-    return here.size, there.size
 
 
 def check(folder: Path, policy: bytes, tell: Callable[[int, int], None] = lambda _done, _of: None) -> int:
@@ -146,6 +145,18 @@ def _read_again(folder: Path, size: int, edge: Frontier, tell: Callable[[int, in
                 edge.add(leaf)
                 yield leaf
             tell(edge.size, size)
+
+
+def _add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]) -> None:
+    """Writes the files, then the note of `size` entries, and takes away older partial tiles."""
+    for path, data in files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        _write(folder / path, data)
+    _write(folder / "checkpoint", note)
+    wanted = {folder / path for path in paths(size)}
+    for found in [*folder.glob("tile/**/*")]:  # older partial tiles, and what was stopped halfway
+        if found not in wanted and not found.is_dir():
+            _take_away(found)
 
 
 class _Pull:

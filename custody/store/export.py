@@ -6,7 +6,7 @@ What is written is what was signed: entries byte for byte, tiles derived from th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from custody.facts import Received, Statement
 from custody.ledger import bundle
 from custody.ledger.envelope import Envelope
 from custody.ledger.note import Checkpoint
-from custody.ledger.tiles import WIDTH, read_entry_bundle, tiles
+from custody.ledger.tiles import WIDTH, Tile, read_entry_bundle, tiles
 from custody.store import witnesses
 from custody.store.book import Book
 from custody.store.mentions import commitments
@@ -31,16 +31,13 @@ from custody.store.world import BookWorld
 _private = SQLModel.metadata.tables["private"]
 
 
-def members(book: Book, since: int = 0) -> Iterator[tuple[str, bytes]]:
-    """The checkpoint and the tiles that it calls for, in a bundle's order, all of one moment.
-
-    Of the tiles, those only that the log of the first `since` entries had not.
-    """
+def members(book: Book) -> Iterator[tuple[str, bytes]]:
+    """The checkpoint and the tiles that it calls for, in a bundle's order, all of one moment."""
     with book.read() as connection:
         note = published(book, connection)
         yield "checkpoint", note.encode()
         tree = Tree(connection, Checkpoint.of(note).size)
-        for tile in tiles(tree.size, since):
+        for tile in tiles(tree.size):
             yield tile.path, tree.tile(tile)
 
 
@@ -59,32 +56,20 @@ def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
 
     Of a folder that has an older state, only what is new is written, and the checkpoint after its tiles; then
     older partial tiles go, as tlog-tiles allows. Whatever stops it, the folder has one whole state or the
-    other. A file that is there with other bytes is refused.
+    other. The hash tiles are made of the entries: damage in the book's own does not come along. Unreadable
+    where the folder is another log's, or the entries are not what was signed.
     """
-    with mirror.alone(folder):
-        return _export_tiles(book, folder)
-
-
-def _export_tiles(book: Book, folder: Path) -> tuple[int, int]:
-    before = _mirrored(book, folder)
-    fresh = members(book, before)
-    _, note = next(fresh)
-    size = Checkpoint.of(note).size
-    if size < before:  # witnesses have cosigned an older checkpoint since: the folder is not set back to it
-        return before, before
-    mirror.add(folder, size, note, _unlike_none(folder, fresh))
-    return before, size
-
-
-def _unlike_none(folder: Path, files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """The files that are not there yet; Unreadable where one is there with other bytes."""
-    for path, data in files:
-        if not (folder / path).exists():
-            yield path, data
-        elif (folder / path).read_bytes() != data:
-            raise Unreadable(
-                f"{folder / path} holds another tile than this log's. Export into another folder."
-            )
+    with mirror.alone(folder), book.read() as connection:
+        here = mirror.state(folder)
+        if here is not None:
+            _check_ours(book, folder, here, connection)
+        note = published(book, connection)
+        before, size = here.size if here else 0, Checkpoint.of(note).size
+        if size < before:  # witnesses have cosigned an older checkpoint since: it is not set back to that
+            return before, before
+        tree = Tree(connection, size)
+        mirror.grow(folder, lambda path: tree.tile(Tile.read(path)), here, note.encode())
+        return before, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +135,11 @@ def _lost(book: Book, entries: Sequence[bytes]) -> int:
         return len(named) - len(set(connection.scalars(sa.select(_private.c.commitment).where(here))))
 
 
-def _mirrored(book: Book, folder: Path) -> int:
-    """How many entries are there already, of this very log: a mirror is a pin, and is never set back."""
-    there = mirror.state(folder)
-    if there is None:
-        return 0
-    with book.read() as connection:
-        world = BookWorld(connection)
-        if there.origin != book.origin or world.root_at(there.size) != there.root:
-            raise Unreadable(
-                f"{folder / 'checkpoint'} is of another log, or of a longer history than this book has."
-                " Export into another folder; and if this was your mirror, find out why before you write to"
-                " the book."
-            )
-    return there.size
+def _check_ours(book: Book, folder: Path, there: Checkpoint, connection: sa.Connection) -> None:
+    """Unreadable where the folder is not an older state of this very log: a mirror is a pin."""
+    if there.origin != book.origin or BookWorld(connection).root_at(there.size) != there.root:
+        raise Unreadable(
+            f"{folder / 'checkpoint'} is of another log, or of a longer history than this book has."
+            " Export into another folder; and if this was your mirror, find out why before you write to"
+            " the book."
+        )
