@@ -14,7 +14,8 @@ from typing import Final
 from custody.audit import Tell, verify, whole
 from custody.audit.report import Report, json_text, text
 from custody.errors import Conflict, Forged, Unreadable
-from custody.ledger.note import Checkpoint
+from custody.files import about, read, told
+from custody.ledger.note import Checkpoint, Policy
 
 Form = Callable[[Report], bytes]
 FORMS: Final[Mapping[str, Form]] = {
@@ -31,9 +32,21 @@ def _chosen(arguments: Sequence[str] | None, forms: Mapping[str, Form]) -> argpa
     parser.add_argument("--genesis", help="hash of the first event, as given on paper")
     parser.add_argument("--pin", type=Path, action="append", default=[], help="an older checkpoint")
     parser.add_argument("--notebook", type=Path, help="file of yours in which the next audit goes on")
-    parser.add_argument("--format", choices=sorted(forms), default="text", help="the report's form")
+    parser.add_argument("--format", type=_known(forms), default="text", help="the report's form")
     parser.add_argument("--out", type=Path, help="file for the report; else it is printed")
     return parser.parse_args(arguments)
+
+
+def _known(forms: Mapping[str, Form]) -> Callable[[str], str]:
+    """One of these forms, or what the command says of another."""
+
+    def form(name: str) -> str:
+        if name in forms:
+            return name
+        more = "" if "pdf" in forms else "; `custody audit`, from media-custody[server], writes pdf, too"
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(sorted(forms))}{more}")
+
+    return form
 
 
 def main(
@@ -51,11 +64,12 @@ def main(
         if chosen.out is None:
             sys.stdout.flush()
             sys.stdout.buffer.write(written)
+            sys.stdout.buffer.flush()
         else:
             chosen.out.write_bytes(written)
             print(report.sentence)
     except OSError as problem:
-        print(f"{problem.filename} cannot be read or written: {problem.strerror}.", file=sys.stderr)
+        print(told(problem), file=sys.stderr)
         return 2
     except sqlite3.Error as problem:
         print(f"The notebook cannot be read or written: {problem}.", file=sys.stderr)
@@ -71,8 +85,10 @@ def _report(chosen: argparse.Namespace, tell: Tell) -> Report:
         raise Unreadable(
             "The genesis is given as a hash of 64 digits, 0-9 and a-f, as `custody init` printed it."
         )
-    policy = chosen.policy.read_bytes()
-    pins = [path.read_bytes() for path in chosen.pin]
+    policy = read(chosen.policy)
+    with about(chosen.policy):
+        Policy.read(policy)
+    pins = [read(path) for path in chosen.pin]
     for pin, path in zip(pins, chosen.pin, strict=True):
         _check_pin(pin, path)
     with contextlib.ExitStack() as files:

@@ -70,6 +70,7 @@ def main() -> NoReturn:
     from pydantic import ValidationError  # noqa: PLC0415 - as above
 
     from custody.errors import Refusal, Untrusted  # noqa: PLC0415 - beside it
+    from custody.files import told  # noqa: PLC0415 - beside it
 
     _log_as_json()
     try:
@@ -79,6 +80,9 @@ def main() -> NoReturn:
         sys.exit(1)
     except Untrusted as problem:
         click.echo(str(problem), err=True)
+        sys.exit(2)
+    except OSError as problem:
+        click.echo(told(problem), err=True)
         sys.exit(2)
     except ValidationError as problem:
         if problem.title != "Settings":
@@ -109,8 +113,9 @@ def _commands() -> Any:
             with formatter.section("Commands"):
                 formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
 
-    return Commands(
+    commands = Commands(
         "custody",
         help="Chain of custody for backup tapes: every hand-off signed by both, every silence an alarm.",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    return click.version_option(package_name="media-custody", prog_name="custody")(commands)

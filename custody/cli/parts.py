@@ -25,7 +25,7 @@ from labels import identity
 book_option = click.option(
     "--book",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     envvar="CUSTODY_BOOK",
     default=Path("book"),
     show_default=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from sqlmodel import SQLModel
 
+from custody import files
 from custody.acts import daily, media
 from custody.acts.pulses import SILENT_MOST
 from custody.audit import __main__ as auditor
@@ -89,8 +89,8 @@ def labels(
 ) -> None:
     """Print labels for what has none yet. Each is read back before the file is written."""
     if calibrate:
-        with written(out, calibration(STOCKS[stock])):
-            pass
+        with files.whole(out) as file:
+            file.write(calibration(STOCKS[stock]))
         click.echo(f"Wrote {out}. Print it at 100 %, and measure.")
         return
     book = parts.open_book(folder)
@@ -104,7 +104,10 @@ def labels(
         STOCKS[stock],
         start=start,
     )
-    with written(out, pdf):  # recorded between the writing and the naming: no label without its fact
+    with files.whole(out) as file:  # recorded between the writing and the naming: no label without its fact
+        file.write(pdf)
+        file.flush()
+        os.fsync(file.fileno())
         for first in range(0, len(things), 1000):
             names = [t.id for t in things[first : first + 1000]]
             media.labelled(book, by, names, stock, reason=again, how="console")
@@ -137,24 +140,6 @@ def _id(text: str) -> str:
         raise click.UsageError(str(problem)) from None
 
 
-@contextlib.contextmanager
-def written(target: Path, data: bytes) -> Iterator[None]:
-    """The data is on the disk; the file has its name only when the block ended well. Else a sentence."""
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield
-        part.replace(target)
-    except OSError as problem:
-        raise click.ClickException(f"{target} cannot be written: {problem.strerror}.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
 @click.command("audit", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def audit(arguments: tuple[str, ...]) -> None:
@@ -170,20 +155,26 @@ def audit(arguments: tuple[str, ...]) -> None:
 def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
     """Compare the book with itself: every entry, the tree, and every table with what the ledger says.
 
-    Exit code 1 where anything differs. It changes nothing, and may run while the book is in use.
-    `custody serve` keeps the nightly one running beside the pages.
+    Exit code 1 where anything differs, 2 where that could not be found out. It changes nothing, and may run
+    while the book is in use. `custody serve` keeps the nightly one running beside the pages.
     """
-    book = parts.open_book(folder)
-    if nightly:
-        _every_night(book, parent)
-        return
-    with parts.progress("Entries") as tell:
-        wrong = whole.fsck(book, tell)
+    try:
+        book = parts.open_book(folder)
+        if nightly:
+            _every_night(book, parent)
+            return
+        with parts.progress("Entries") as tell:
+            wrong = whole.fsck(book, tell)
+        entries = book.checkpoint().split("\n")[1]
+    except Refusal as problem:
+        click.echo(str(problem), err=True)
+        sys.exit(2)
     for each in wrong:
         click.echo(each.words)
-    entries = book.checkpoint().split("\n")[1]
-    click.echo(f"{len(wrong)} differences." if wrong else f"whole, {int(entries):,} entries")
-    sys.exit(1 if wrong else 0)
+    if wrong:
+        click.echo(f"{len(wrong):,} difference{'s' if len(wrong) > 1 else ''}.")
+        sys.exit(1)
+    click.echo(f"whole, {int(entries):,} entries")
 
 
 def _every_night(book: Book, parent: int | None) -> None:
@@ -214,7 +205,9 @@ def doctor(folder: Path) -> None:
             good, words = True, check()
         except click.ClickException as problem:
             good, words = False, problem.format_message()
-        except (Refusal, Untrusted, OSError, ValueError, smtplib.SMTPException) as problem:
+        except OSError as problem:
+            good, words = False, str(problem) if problem.filename is None else files.told(problem)
+        except (Refusal, Untrusted, ValueError, smtplib.SMTPException) as problem:
             good, words = False, str(problem)
         wrong += not good
         click.echo(f"{'ok ' if good else 'BAD'}  {name:10} {words}")
@@ -224,6 +217,7 @@ def doctor(folder: Path) -> None:
 def _checks(folder: Path, settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "python", lambda: sys.version.split()[0]
     yield "book", lambda: _book(folder)
+    yield "privacy", lambda: _private(folder)
     yield "disk", lambda: _disk(folder)
     yield "libzbar", _libzbar
     yield "mail", lambda: _mail(settings)
@@ -235,6 +229,17 @@ def _book(folder: Path) -> str:
     book = parts.open_book(folder)
     entries = book.checkpoint().split("\n")[1]
     return f"{book.origin}, {int(entries):,} entries, tree and triggers as signed"
+
+
+def _private(folder: Path) -> str:
+    shared = files.shared(folder)
+    if shared:
+        names = ", ".join(str(path.relative_to(folder)) for path in shared[:3])
+        raise Unreadable(
+            f"other accounts can read {len(shared)} of its files ({names}{', ...' if shared[3:] else ''}),"
+            f" and in them names, addresses and password hashes: chmod -R go= {folder}"
+        )
+    return "its files are readable by their owner alone"
 
 
 def _disk(folder: Path) -> str:

@@ -5,7 +5,6 @@ What is written is what was signed: entries byte for byte, tiles derived from th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from custody import mirror
+from custody import files, mirror
 from custody.audit import verify
-from custody.errors import Unreadable, Untrusted
+from custody.errors import NoRoom, Unreadable, Untrusted
 from custody.facts import Received, Statement
 from custody.ledger import bundle
 from custody.ledger.envelope import Envelope
@@ -42,13 +41,9 @@ def members(book: Book) -> Iterator[tuple[str, bytes]]:
 
 
 def export_bundle(book: Book, path: Path) -> None:
-    """`bundle.zip`. It appears whole or not at all."""
-    unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("wb") as out:
+    """`bundle.zip`. It appears whole or not at all; Conflict where something else has its name."""
+    with files.whole(path) as out:
         bundle.write(out, members(book))
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(path)
 
 
 def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
@@ -99,7 +94,13 @@ def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda 
     before = Checkpoint.of(newest).size
     done, lost = before, 0
     for transaction in _transactions(source, there.size, before):
-        book.replay(transaction)
+        try:
+            book.replay(transaction)
+        except NoRoom as problem:
+            raise NoRoom(
+                f"The disk is full. {done - before:,} entries came back, {there.size - done:,} are still"
+                " missing: make room and do it again, and it goes on from there."
+            ) from problem
         done += len(transaction)
         lost += _lost(book, transaction)
         tell(done - before, there.size - before)

@@ -300,7 +300,7 @@ def test_fsck_names_what_was_changed(small: tuple[Path, str], tmp_path: Path) ->
         connection.execute("UPDATE site SET zone = 'Asia/Tokyo' WHERE id = 'STORE'")
     connection.close()
     said = custody("fsck", "--book", str(tmp_path / "book"), code=1)
-    assert "STORE in the table site is not what the ledger says of it.\n1 differences.\n" in said
+    assert "STORE in the table site is not what the ledger says of it.\n1 difference.\n" in said
 
 
 def test_tables_that_are_of_this_version_need_no_upgrade(small: tuple[Path, str], tmp_path: Path) -> None:

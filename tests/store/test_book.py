@@ -587,12 +587,12 @@ def test_a_key_that_no_library_knows_is_unreadable_and_no_crash(box: World) -> N
 
 
 @contextlib.contextmanager
-def full_disk(world: World) -> Iterator[None]:
-    """No page more than the file has already."""
+def full_disk(world: World, more: int = 0) -> Iterator[None]:
+    """So many pages more than the file has already, and then none."""
 
     def limit(connection: Any, _: Any) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count={pages}")
+        connection.execute(f"PRAGMA max_page_count={pages + more}")
 
     world.book.engine.dispose()
     sa.event.listen(world.book.engine, "connect", limit)

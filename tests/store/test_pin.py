@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from store.test_book import full_disk
 from world import World
 
 from custody.acts import alarms
-from custody.errors import Unreadable, Untrusted
+from custody.errors import NoRoom, Unreadable, Untrusted
+from custody.facts import SiteOpened
 from custody.ledger.merkle import EMPTY
 from custody.ledger.note import Checkpoint, LogKey
 from custody.monitor import Monitor
@@ -164,6 +166,24 @@ def test_a_restored_backup_comes_to_the_mirrors_root(loose: World, old: World, t
     old.register(1)
     old.check()
     assert export.restore(loose.book, mirror) == export.Restored(0, size, 0)
+
+
+@pytest.mark.on("sqlite")
+def test_a_disk_that_fills_up_meanwhile_is_told_with_what_came_back(
+    loose: World, old: World, tmp_path: Path
+) -> None:
+    for number in range(20):
+        loose.state(*(SiteOpened("P-1", f"S-{number}-{each}", "UTC") for each in range(5)))
+    mirror = tmp_path / "mirror"
+    _, size = export.export_tiles(loose.book, mirror)
+    before = Checkpoint.of(old.book.checkpoint()).size
+    with full_disk(old, 6), pytest.raises(NoRoom) as caught:
+        export.restore(old.book, mirror)
+    back = Checkpoint.of(old.book.checkpoint()).size - before
+    assert 0 < back < size - before
+    assert f"{back:,} entries came back, {size - before - back:,} are still missing" in str(caught.value)
+    assert export.restore(old.book, mirror).entries == size - before - back
+    assert old.book.checkpoint() == loose.book.checkpoint()
 
 
 def tables(world: World) -> dict[str, list[str]]:
