@@ -7,7 +7,7 @@ nobody up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from custody.errors import Undelivered, Unreadable, Untrusted
 from custody.ledger.note import Checkpoint, Note, VerifierKey
@@ -22,11 +22,15 @@ Submit = Callable[[str, bytes], tuple[int, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What came of asking a witness: how many entries it has cosigned, and if that is not all, why."""
+    """What came of asking a witness: how many entries it has cosigned, and if that is not all, why.
+
+    One that had cosigned all of them before was not `asked`, which is no other news.
+    """
 
     witness: str
     size: int
     why: str = ""
+    asked: bool = field(default=True, compare=False)
 
 
 def publish(book: Book, submit: Submit) -> list[Asked]:
@@ -44,7 +48,7 @@ def _ask(book: Book, name: str, key: VerifierKey, submit: Submit, url: str) -> A
     note = Note.read(book.checkpoint().encode())
     size = Checkpoint.read(note.text).size
     if before == size:
-        return Asked(name, size)
+        return Asked(name, size, asked=False)
     try:
         status, answer = submit(url, _request(book, note, size, before))
         if status == 409 and (known := latest_size(answer)) <= size:  # not what we kept

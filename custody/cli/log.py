@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from custody import files
 from custody.acts import publishing
 from custody.channels.tiles import fetcher
 from custody.channels.witness import submit
@@ -38,8 +39,11 @@ def verify(file: Path, policy: Path) -> None:
 
     It needs the policy alone: no book, no network. Get the policy by another way than the receipt.
     """
-    kept = Receipt.read(file.read_bytes())
-    opened = kept.check(Policy.read(policy.read_bytes()))
+    with files.about(policy):
+        trust = Policy.read(files.read(policy))
+    with files.about(file):
+        kept = Receipt.read(files.read(file))
+    opened = kept.check(trust)
     checkpoint = opened.checkpoint
     envelope = Envelope.read(kept.entry)
     statement = Statement.read(envelope.payload)
@@ -94,13 +98,19 @@ def publish(folder: Path, every: float | None, parent: int | None) -> None:
         asked = publishing.publish(book, submit)
         for each in asked:
             if each not in said:
-                click.echo(f"{each.witness} has cosigned {each.size:,} entries{each.why and f'; {each.why}'}")
+                click.echo(_asked(each))
         said = asked
         if every is None:
             sys.exit(1 if any(each.why for each in asked) else 0)
         time.sleep(every)
         if parent is not None and os.getppid() != parent:
             return
+
+
+def _asked(each: publishing.Asked) -> str:
+    if not each.asked:
+        return f"{each.witness} had cosigned all {each.size:,} entries before; it was not asked."
+    return f"{each.witness} has cosigned {each.size:,} entries{each.why and f'; {each.why}'}"
 
 
 @log.command("token")
@@ -114,7 +124,8 @@ def token(folder: Path, name: str, reader: tokens.Reader) -> None:
     entries, too: what moves where, and when.
     """
     made = tokens.make(parts.open_book(folder), name, reader)
-    click.echo(f"{made}\nShown this once. It goes into the header: Authorization: Bearer {made[:4]}...")
+    click.echo(made)
+    click.echo(f"Shown this once. It goes into the header: Authorization: Bearer {made[:4]}...", err=True)
 
 
 @log.command("tokens")
@@ -184,14 +195,14 @@ def mirror(
         elif policy is None or token_file is None:
             raise click.UsageError("--from takes --policy and --token with it.")
         else:
-            fetch = fetcher(url, token_file.read_text("utf-8", "replace").strip())
-            believed = policy.read_bytes()
+            fetch = fetcher(url, files.read(token_file).decode("utf-8", "replace").strip())
+            believed = files.read(policy)
             before, after = pull(target, fetch, believed)
         if again:
             with parts.progress("Entries") as tell:
                 check(target, believed, tell)
     except OSError as problem:
-        raise click.ClickException(f"{problem.filename}: {problem.strerror}.") from None
+        raise click.ClickException(files.told(problem)) from None
     except Undelivered as problem:
         raise click.ClickException(f"Nothing was taken: {problem}.") from None
     read = ", and all of it is as it was signed" if again else ""

@@ -17,6 +17,7 @@ from world import World
 
 from custody import audit
 from custody.acts.publishing import Asked, publish
+from custody.cli.log import _asked
 from custody.errors import Undelivered, Unreadable, Untrusted
 from custody.ledger.note import Checkpoint, Policy, WitnessKey
 from custody.mirror import pull
@@ -103,9 +104,12 @@ def test_a_cosigned_log_is_proved_to_be_the_only_history(town: Town) -> None:
 
 
 def test_who_has_cosigned_the_newest_is_not_asked_again(town: Town) -> None:
-    town.publish()
+    assert [each.asked for each in town.publish()] == [True, True]
     town.calls.clear()
-    assert town.publish() == [Asked("a", town.size), Asked("b", town.size)]
+    again = town.publish()
+    assert again == [Asked("a", town.size), Asked("b", town.size)]
+    assert [each.asked for each in again] == [False, False]
+    assert _asked(again[0]) == f"a had cosigned all {town.size:,} entries before; it was not asked."
     assert town.calls == []
     town.world.register(1)
     town.publish()
