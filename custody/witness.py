@@ -12,6 +12,8 @@ another key.
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import hashlib
 import os
 import sqlite3
@@ -23,6 +25,7 @@ from typing import Any, Final
 
 import structlog
 
+from custody import files
 from custody.errors import Conflict, NotFound, Unreadable, Untrusted
 from custody.ledger.merkle import EMPTY
 from custody.ledger.note import ED25519, Note, VerifierKey, WitnessKey
@@ -82,10 +85,12 @@ class Witness:
                 raise Untrusted(f"{folder / file} is missing. Restore it, or make a witness with a new key.")
         self.vkey = (folder / "vkey").read_text("utf-8").rstrip("\n")
         name = VerifierKey.read(self.vkey).name
-        self._key = WitnessKey.from_pem(name, (folder / "key.pem").read_bytes())
+        with files.about(folder / "key.pem"):
+            self._key = WitnessKey.from_pem(name, (folder / "key.pem").read_bytes())
         if str(self._key.verifier) != self.vkey:
             raise Untrusted(f"{folder / 'key.pem'} is not the key that vkey names. Restore the right one.")
         self._database = (folder / "witness.db").resolve().as_uri() + "?mode=rw"  # never made in passing
+        self._folder = folder
         self._clock = clock
         self._busy = busy
 
@@ -94,15 +99,30 @@ class Witness:
         """A new witness that knows no log, in a folder that is empty or not there yet; else Conflict."""
         if folder.exists() and any(folder.iterdir()):
             raise Conflict(f"{folder} is not empty. A new witness needs a folder of its own.")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.pem())
-        (folder / "vkey").write_text(f"{key.verifier}\n", "utf-8")
-        with closing(sqlite3.connect(folder / "witness.db", isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(TABLE)
-        return cls(folder, clock)
+        with files.filled(folder):
+            files.make(folder / "key.pem", key.pem())
+            files.make(folder / "vkey", f"{key.verifier}\n".encode())
+            files.make(folder / "witness.db", b"")
+            with (
+                _usable(),
+                closing(sqlite3.connect(folder / "witness.db", isolation_level=None)) as connection,
+            ):
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(TABLE)
+            return cls(folder, clock)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Conflict where this folder is served already: a second server is a second place at work."""
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"{self._folder} is served already, by another process. One is enough.") from None
+        else:
+            yield
+        finally:
+            os.close(descriptor)
 
     def add(self, vkey: str) -> str:
         """Trusts this key for the log that it names, whose origin is answered. What was cosigned stays.
@@ -163,20 +183,12 @@ class Witness:
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         """Committed at its end, or it never was. Each has a connection of its own: threads share none."""
-        try:
-            with closing(
-                sqlite3.connect(self._database, uri=True, timeout=self._busy, isolation_level=None)
-            ) as connection:
-                connection.execute("PRAGMA synchronous=FULL")
-                connection.execute(begin)
-                yield connection
-                connection.execute("COMMIT")
-        except sqlite3.Error as problem:
-            with suppress(OSError):  # a log that is a file on the same full disk
-                log.exception("the database cannot be used; nothing was cosigned")
-            raise Declined(
-                503, f"The witness's database cannot be used now: {problem}. Try again."
-            ) from problem
+        opened = functools.partial(sqlite3.connect, uri=True, timeout=self._busy, isolation_level=None)
+        with _usable(), closing(opened(self._database)) as connection:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(begin)
+            yield connection
+            connection.execute("COMMIT")
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answers `POST /add-checkpoint` and `GET /<hash of an origin>/checkpoint`."""
@@ -185,6 +197,9 @@ class Witness:
             answer = self._answer(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["wsgi.input"])
         except Declined as refusal:
             status, answer = refusal.status, f"{refusal}\n"
+            if status == 503:
+                with suppress(OSError):  # a log that is a file on the same full disk
+                    log.exception("the database cannot be used; nothing was cosigned")
             if status == 409:
                 kind = "text/x.tlog.size"
         body = answer.encode()
@@ -202,6 +217,15 @@ class Witness:
             case "GET" | "HEAD", ["", name, "checkpoint"]:
                 return self.latest(name)
         raise Declined(404, "Here are POST /add-checkpoint and GET /<SHA-256 of an origin>/checkpoint.")
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """What SQLite says no to, as ours."""
+    try:
+        yield
+    except sqlite3.Error as problem:
+        raise Declined(503, f"The witness's database cannot be used now: {problem}. Try again.") from problem
 
 
 def _known(connection: sqlite3.Connection, origin: str) -> Known | None:

@@ -15,7 +15,7 @@ from custody.ledger.note import WitnessKey
 from custody.settings import Settings
 from custody.witness import Witness
 
-folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False, readable=False))
 
 
 def clock() -> int:
@@ -76,9 +76,10 @@ def serve(folder: Path, host: str, port: int) -> None:
     """
     here = Witness(folder, clock)
     check_listening(host, port, encrypted=True)  # an open address will do: there is no secret on this line
-    click.echo(f"{here.vkey} answers on {host}, port {port}.", err=True)
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    Quiet(lambda: here, Settings(listen=listen)).run()
+    with here.alone():
+        click.echo(f"{here.vkey} answers on {host}, port {port}.", err=True)
+        Quiet(lambda: here, Settings(listen=listen)).run()
 
 
 class Quiet(Server):

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from custody.channels.witness import submit
 from custody.cli.witness import witness as command
-from custody.errors import Undelivered
+from custody.errors import Conflict, Undelivered
 from custody.ledger.merkle import consistency, nodes
 from custody.ledger.note import Checkpoint, LogKey, Note, Policy, WitnessKey
 from custody.ledger.witness import AddCheckpoint, cosignatures, cosigned_at, latest_size
@@ -185,6 +185,17 @@ def test_its_log_names_nobody(service: Service) -> None:
     said = (service.folder.parent / "said").read_text()
     assert "answers on 127.0.0.1" in said
     assert said.count("127.0.0.1") == said.count("answers on 127.0.0.1"), said
+
+
+def test_one_folder_is_served_once(service: Service) -> None:
+    """A witness at work in two places would be made to contradict itself."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    run = CliRunner().invoke(command, ["serve", str(service.folder), "--port", str(port)])
+    assert isinstance(run.exception, Conflict)
+    assert "is served already, by another process" in str(run.exception)
+    vkey = OtherLog("example.com/added").vkey
+    assert "is watched" in CliRunner().invoke(command, ["add", str(service.folder), vkey]).stdout
 
 
 def test_a_port_that_is_taken_is_a_sentence(service: Service) -> None:
