@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from custody import orders
+from custody import files, orders
 from custody.acts import media, people, signing
 from custody.acts.pulses import SILENT_MOST
 from custody.cli import parts
@@ -116,16 +116,19 @@ def init(
         founder_key=founder,
         relaxed=SMALL if small else (),
     )
-    book, genesis = home.create(folder, founding, parts.clock, secrets.token_bytes, place)
-    accounts.add(book, "P-1", order.name, order.address)
-    click.echo(f"A new book stands in {folder}.\n")
-    click.echo(f"Print this hash and give it to your auditor by another way than the bundle:\n  {genesis}\n")
-    links = [(order.name, link(book, settings.base_url, "P-1", founder.pkcs8()))]
-    if small:
-        links += _small(book, settings, founder, named, zone)
-    for who, address_ in links:
-        click.echo(f"One-time link for {who}, good for three days:\n  {address_}\n")
-    click.echo("Whoever has a link is that person until it is used. Hand each over yourself.")
+    with home.making(folder, place):
+        book, genesis = home.create(folder, founding, parts.clock, secrets.token_bytes, place)
+        accounts.add(book, "P-1", order.name, order.address)
+        click.echo(f"A new book stands in {folder}.\n")
+        click.echo(
+            f"Print this hash and give it to your auditor by another way than the bundle:\n  {genesis}\n"
+        )
+        links = [(order.name, link(book, settings.base_url, "P-1", founder.pkcs8()))]
+        if small:
+            links += _small(book, settings, founder, named, zone)
+        for who, address_ in links:
+            click.echo(f"One-time link for {who}, good for three days:\n  {address_}\n")
+        click.echo("Whoever has a link is that person until it is used. Hand each over yourself.")
 
 
 def link(book: Book, base_url: str, person: str, pkcs8: bytes | None = None) -> str:
@@ -214,9 +217,8 @@ def move(folder: Path, owner: str | None, source: str, target: str) -> None:
         at = queries.pulse(connection, "monitor")
     if at is not None and book.clock() - at < SILENT_MOST:
         raise Conflict("A monitor was at work on this book just now. Stop all servers, and wait two minutes.")
-    database = home.prepare(target, folder, owner)
     with parts.progress("Entries") as tell:
-        entries = moving.move(book, folder, database, tell)
+        entries = moving.move(book, folder, target, owner, tell)
     click.echo(f"{entries:,} entries are in {target}, with the same root, and nothing differs.")
 
 
@@ -227,10 +229,7 @@ def move(folder: Path, owner: str | None, source: str, target: str) -> None:
 def export(folder: Path, target: Path, tiles: bool) -> None:
     """Write the whole ledger to TARGET: bundle.zip, or with --tiles a folder."""
     book = parts.open_book(folder)
-    try:
-        (exports.export_tiles if tiles else exports.export_bundle)(book, target)
-    except OSError as problem:
-        raise click.ClickException(f"{target} cannot be written: {problem.strerror}.") from None
+    (exports.export_tiles if tiles else exports.export_bundle)(book, target)
     click.echo(
         f"Wrote {target}. Judge it elsewhere: python -m custody.audit {target} --policy policy\n"
         f"The policy is {folder / 'policy'}: an auditor keeps a copy, received by another way."
@@ -247,8 +246,8 @@ def export(folder: Path, target: Path, tiles: bool) -> None:
 @click.option("--csv", "table", type=click.Path(path_type=Path, exists=True), help="What is on the tapes.")
 def import_(folder: Path, site: str, by: str, listing: Path, table: Path | None) -> None:
     """Register a library's tapes from `mtx status` output, and what is on them from a CSV."""
-    library = mtx.read(listing.read_bytes())
-    rows = inventory.read(table.read_bytes()) if table else ()
+    library = mtx.read(files.read(listing, files.LISTING))
+    rows = inventory.read(files.read(table, files.LISTING)) if table else ()
     book = parts.open_book(folder)
     taken = media.take_in(book, by, site, library, rows, draw=parts.draw_identity, how="import")
     known = len(taken.ids) - len(taken.fresh)

@@ -24,6 +24,7 @@ from aiosmtpd.controller import Controller
 from werkzeug.serving import make_server
 
 from custody import audit as auditor
+from custody import files
 from custody.acts import documents
 from custody.channels.email import Relay
 from custody.cli.server import check_listening
@@ -96,7 +97,8 @@ def _make_room(out: Path) -> None:
                 f"{out} holds something that is no demo. Choose another folder with --out."
             )
         shutil.rmtree(out)
-    (out / "mail").mkdir(parents=True)
+    files.make_folder(out)
+    files.make_folder(out / "mail")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import click
 import structlog
 from flask import Flask
 
+from custody import files
 from custody.acts import documents
 from custody.cli import parts
 from custody.cli.server import Server, check_listening
@@ -126,9 +127,7 @@ def _incident_pdf(book: Book, name: str) -> bytes:
 
 def _session_key(path: Path) -> str:
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
+        files.make(path, secrets.token_hex(32).encode())
     return path.read_text("ascii").strip()
 
 

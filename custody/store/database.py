@@ -16,6 +16,7 @@ import fcntl
 import functools
 import os
 import re
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -26,6 +27,7 @@ import sqlalchemy as sa
 from typing_extensions import override
 
 from custody.errors import Away, Conflict, Forged, NoRoom, Unreadable, Untrusted
+from custody.files import told
 
 BUSY: Final = timedelta(seconds=30)
 """So long a writer waits for the database's own lock; in SQLite it has waited for other writers before."""
@@ -41,6 +43,12 @@ _LOCK: Final = int.from_bytes(b"custody", "big")
 """What writers take. A database holds one book, and its advisory locks are its own."""
 _GONE: Final = ("08", "57P", "53", "25006", "25P03", "55P03", "57014")
 """SQLSTATEs, or how they begin: no line, shut down, too many, a standby, stuck, another's turn, cancelled."""
+ROOM: Final = 1 << 16
+"""Free bytes below which what SQLite calls an error of the disk is a full one: its index has no room."""
+_FULL: Final = "The disk is full. Nothing of this was recorded; make room and do it again."
+_AWAY: Final = (
+    "The database cannot be read just now ({why}). See to its server, the address and the password."
+)
 _NOT_NOW: Final = (
     "The database cannot be written or read just now ({why}). Whether this was recorded is not known: look"
     " before you do it again. What both have signed enters once, however often it is sent."
@@ -118,10 +126,10 @@ class SQLite(Database):
 
     def __init__(self, folder: Path, name: str) -> None:
         self.address = f"sqlite:{name}"
-        self._file = folder / name
-        self._lock = self._file.with_suffix(".lock")
+        self.file = folder / name
+        self._lock = self.file.with_suffix(".lock")
         self.engine = sa.create_engine(
-            f"sqlite:///{self._file}", connect_args={"timeout": BUSY.total_seconds()}, max_overflow=-1
+            f"sqlite:///{self.file}", connect_args={"timeout": BUSY.total_seconds()}, max_overflow=-1
         )
         sa.event.listen(self.engine, "connect", self._prepare)
         sa.event.listen(self.engine, "begin", self._begin)
@@ -175,11 +183,33 @@ class SQLite(Database):
             with self.engine.connect().execution_options(writes=writes) as connection:
                 yield connection
         except sa.exc.DatabaseError as problem:
-            raise _refused(problem) or _untrusted(problem) from problem
+            raise _refused(problem) or self._closed(problem) or _untrusted(problem) from problem
+
+    def _closed(self, problem: sa.exc.DatabaseError) -> Exception | None:
+        """What SQLite says in words of its own, and is the file's or the disk's; None where it is neither."""
+        words = _words(problem)
+        if "disk I/O error" in words and shutil.disk_usage(self.file.parent).free < ROOM:
+            return NoRoom(_FULL)
+        if "unable to open" in words or "readonly" in words:
+            return Untrusted(told(PermissionError(errno.EACCES, words, str(self.file))))
+        return None
 
     @override
     def there(self) -> bool:
-        return self._file.is_file()
+        return self.file.is_file()
+
+    def remove(self) -> None:
+        """Takes the file away, with all that is beside it while it is open."""
+        self.engine.dispose()
+        for path in (self.file, *(Path(f"{self.file}{end}") for end in ("-wal", "-shm")), self._lock):
+            path.unlink(missing_ok=True)
+
+    def become(self, other: SQLite) -> None:
+        """Takes the place of the other's file. NoRoom where what was written could not all be put into it."""
+        self.engine.dispose()
+        if Path(f"{self.file}-wal").exists():
+            raise NoRoom(_FULL)
+        self.file.replace(other.file)
 
     @override
     def reach(self) -> None:
@@ -254,7 +284,11 @@ class PostgreSQL(Database):
     @override
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        with _translated(), self.engine.connect().execution_options(writes=True) as connection:
+        with (
+            _translated(),
+            self.engine.connect().execution_options(writes=True) as connection,
+            _translated(_NOT_NOW),
+        ):
             try:
                 connection.info.pop("warned", None)
                 yield connection
@@ -370,7 +404,8 @@ def _heard(info: dict[Any, Any], notice: Any) -> None:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(away: str = _AWAY) -> Iterator[None]:
+    """What the database says no to, as ours; `away` is the sentence for one that does not answer."""
     try:
         yield
     except sa.exc.DatabaseError as problem:
@@ -381,7 +416,7 @@ def _translated() -> Iterator[None]:
             raise refused from problem
         lost = isinstance(problem, sa.exc.OperationalError) and state is None
         if lost or problem.connection_invalidated or str(state).startswith(_GONE):
-            raise Away(_NOT_NOW.format(why=_words(problem))) from problem
+            raise Away(away.format(why=_words(problem))) from problem
         raise _untrusted(problem) from problem
 
 
@@ -390,7 +425,7 @@ def _refused(problem: sa.exc.DatabaseError) -> Exception | None:
     words = str(problem.orig)
     full = "disk is full" in words or "No space left" in words or errno.errorcode[errno.ENOSPC] in words
     if full:
-        return NoRoom("The disk is full. Nothing of this was recorded; make room and do it again.")
+        return NoRoom(_FULL)
     if isinstance(problem, sa.exc.IntegrityError) and "append-only" in words:
         return Forged("The ledger only grows: this would have changed what stands in it.")
     if isinstance(problem, sa.exc.IntegrityError):

@@ -13,8 +13,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlmodel import SQLModel
 
+from custody import files
 from custody.errors import Conflict, Impossible, NotFound, Unreadable, Untrusted
 from custody.facts import Genesis, Relaxation
 from custody.ledger.keys import SigningKey
@@ -32,6 +35,8 @@ from custody.store import roles
 from custody.store.book import Book, Clock, Keys, Random
 from custody.store.database import IN_THE_FOLDER, Database, PostgreSQL, SQLite, at, released
 from custody.store.triggers import TRIGGERS, present
+
+_entry = SQLModel.metadata.tables["entry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +78,18 @@ def create(
                 "A book in SQLite has its database in its folder: leave out --database and --owner."
             )
         database = prepare(place.address, folder, place.owner)
-    (folder / "keys").mkdir(parents=True, mode=0o700)
-    _secret(folder / "keys" / "log.pem", founding.log_key.pem())
-    _secret(folder / "keys" / "server.pem", founding.server_key.pem())
+    files.make_folder(folder)
+    files.make_folder(folder / "keys")
+    files.make(folder / "keys" / "log.pem", founding.log_key.pem())
+    files.make(folder / "keys" / "server.pem", founding.server_key.pem())
     if place is None:
         database = prepare(IN_THE_FOLDER, folder)
     else:
-        (folder / "database").write_text(f"{place.address}\n", "utf-8")
+        files.make(folder / "database", f"{place.address}\n".encode())
     keys = Keys(founding.log_key, founding.server_key)
     vkey = str(founding.log_key.verifier)
     policy = policy_text(vkey)
-    (folder / "policy").write_text(policy, "ascii")
+    files.make(folder / "policy", policy.encode())
     book = Book(database, policy, keys=keys, clock=clock, random=random)
     with book.page("console") as page:
         contact = page.private(founding.contact)
@@ -100,34 +106,121 @@ def create(
             founding.founder_key,
         )
         genesis = page.world.log.genesis
-    (folder / "genesis.txt").write_text(f"{genesis}\n", "ascii")
+    files.make(folder / "genesis.txt", f"{genesis}\n".encode())
     return book, genesis
 
 
-def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
-    """The database of this address, with the tables of a book and nothing in them.
+@contextlib.contextmanager
+def making(folder: Path, place: Place | None = None) -> Iterator[None]:
+    """Around all that makes a book: what fails leaves neither the folder nor the database begun.
 
-    In PostgreSQL they are made with the rights of `owner`, and the servers' role has its own; what was
-    prepared and not used, since something failed after it, can be prepared again. Conflict where there is a
-    book, Untrusted where the database or its roles do not suit one.
+    Conflict where something is in the folder already.
+    """
+    check_empty(folder)
+    with files.filled(folder):
+        try:
+            yield
+        except BaseException:
+            if place is not None and (folder / "database").exists():  # the tables are those of this book
+                with (
+                    contextlib.suppress(Exception),
+                    PostgreSQL(place.owner, owner=True).writing() as connection,
+                ):
+                    _clear(connection)
+                    connection.commit()
+            raise
+
+
+def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
+    """The database of this address, with the tables of a book and nothing in them. Raises as `tables`."""
+    with tables(address, folder, owner):
+        pass
+    return at(address, folder)
+
+
+@contextlib.contextmanager
+def tables(
+    address: str, folder: Path, owner: str | None = None, *, unfinished: bool = False
+) -> Iterator[sa.Connection]:
+    """A transaction in which the database of this address has the tables of a book, and nothing in them.
+
+    They are there when the block has ended well, with what it wrote, or not at all. In PostgreSQL they are
+    made with the rights of `owner`, and the servers' role has its own. Conflict where there is a book, unless
+    it is the `unfinished` copy of a move; Untrusted where the database or its roles do not suit one.
     """
     database = at(address, folder)
     if isinstance(database, SQLite):
-        if database.there():
-            raise Conflict(f"{folder} has a database of this name already ({address}). Take another name.")
-        _migrate(database)
-        return database
+        with _new_file(database, folder, unfinished=unfinished) as part, _making(part) as connection:
+            yield connection
+        return
     if owner is None:
         raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
-    with released(database):
-        database.reach()
-        with database.reading() as connection:
-            if database.there() and connection.scalar(sa.text("SELECT count(*) FROM entry")):
-                raise Conflict("There is a book in this database already. A new one needs one of its own.")
-        _migrate(PostgreSQL(owner, owner=True), database)
+    admin = PostgreSQL(owner, owner=True)
+    with released(admin), released(database):
+        _check_roles(admin, database)
+        with _making(admin, database, unfinished=unfinished) as connection:
+            yield connection
         with database.reading() as connection:
             check_tables(connection)
-    return database
+        database.engine.dispose()
+
+
+@contextlib.contextmanager
+def _new_file(database: SQLite, folder: Path, *, unfinished: bool) -> Iterator[SQLite]:
+    """A database that has another name until the block has ended well; what a move left of one goes."""
+    if database.there() and not unfinished:
+        raise Conflict(
+            f"{folder} has a database of this name already ({database.address}). Take another name."
+        )
+    part = SQLite(folder, f"{database.file.name}.part")
+    part.remove()
+    files.make(part.file, b"")
+    try:
+        yield part
+        part.become(database)
+    finally:
+        part.remove()
+
+
+def _check_roles(admin: PostgreSQL, servers: Database) -> None:
+    """Untrusted, before any table is made, where one of the two may too little or too much."""
+    admin.reach()
+    servers.reach()
+    with admin.writing() as connection:
+        roles.check_owner(connection)
+        roles.close(connection)
+        connection.commit()
+    with servers.reading() as connection:
+        roles.check(connection)
+
+
+@contextlib.contextmanager
+def _making(
+    database: Database, servers: Database | None = None, *, unfinished: bool = False
+) -> Iterator[sa.Connection]:
+    """A transaction of the tables' owner, in which there are none of a book before and empty ones after."""
+    try:
+        with database.writing() as connection:
+            database.be_patient(connection)
+            if sa.inspect(connection).has_table("entry") and connection.scalar(
+                sa.select(sa.func.count(_entry.c.seq))
+            ):
+                if not unfinished:
+                    raise Conflict(
+                        "There is a book in this database already. A new one needs one of its own."
+                    )
+                _clear(connection)
+            _migrate(connection, servers)
+            yield connection
+            connection.commit()
+    finally:
+        database.engine.dispose()
+
+
+def _clear(connection: sa.Connection) -> None:
+    """Takes away the tables of a book that was never in use."""
+    SQLModel.metadata.drop_all(connection)
+    connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
 
 
 def check_empty(folder: Path) -> None:
@@ -150,10 +243,11 @@ def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = Fa
             raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it.")
     policy = (folder / "policy").read_bytes()
     origin = _origin(folder / "policy", policy)
-    keys = Keys(
-        LogKey.from_pem(origin, (folder / "keys" / "log.pem").read_bytes()),
-        SigningKey.from_pem((folder / "keys" / "server.pem").read_bytes()),
-    )
+    log_pem, server_pem = folder / "keys" / "log.pem", folder / "keys" / "server.pem"
+    with files.about(log_pem):
+        log_key = LogKey.from_pem(origin, log_pem.read_bytes())
+    with files.about(server_pem):
+        keys = Keys(log_key, SigningKey.from_pem(server_pem.read_bytes()))
     if str(keys.log.verifier) not in map(str, Policy.read(policy).logs):
         raise Untrusted(
             f"{folder / 'policy'} names another log's key than keys/log.pem. A backup has the right one."
@@ -207,7 +301,14 @@ def upgrade(folder: Path, owner: str | None = None) -> tuple[str, str]:
     with released(database):
         with database.reading() as connection:
             before = MigrationContext.configure(connection).get_current_revision()
-        _migrate(PostgreSQL(owner, owner=True) if owner else database, database)
+        makes = PostgreSQL(owner, owner=True) if owner else database
+        makes.reach()
+        with released(makes), makes.writing() as connection:
+            if isinstance(database, PostgreSQL):
+                roles.check_owner(connection)
+            _migrate(connection, database)
+            connection.commit()
+        makes.engine.dispose()
     database.engine.dispose()
     return str(before), _head()
 
@@ -219,27 +320,13 @@ def _origin(path: Path, policy: bytes) -> str:
         raise Untrusted(f"{path}: {problem}") from problem
 
 
-def _secret(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-
-
-def _migrate(database: Database, servers: Database | None = None) -> None:
-    """Makes the tables; in PostgreSQL, where `servers` is what they use, with the rights of their role."""
-    try:
-        database.reach()
-        with database.writing() as connection:
-            if isinstance(database, PostgreSQL):
-                roles.check_owner(connection)
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            if isinstance(servers, PostgreSQL):
-                roles.grant(connection, servers.role())
-            connection.commit()
-    finally:
-        database.engine.dispose()
+def _migrate(connection: sa.Connection, servers: Database | None) -> None:
+    """Makes the tables, or changes them; in PostgreSQL `servers` is what uses them, and its role may then."""
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if isinstance(servers, PostgreSQL):
+        roles.grant(connection, servers.role())
 
 
 def alembic_config() -> Config:
@@ -270,6 +357,11 @@ def check_tables(connection: sa.Connection) -> None:
         roles.check(connection)
     head = _head()
     current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        raise Untrusted(
+            f"{connection.engine.url.database or 'The database'} holds no book: it is empty, or of another"
+            " program. Put back a backup of the book (README, Restore)."
+        )
     if current != head:
         raise Untrusted(
             f"The book's tables are of version {current}, this program's of {head}. A backup first, and then:"

@@ -10,10 +10,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
+from typing_extensions import override
 
-from custody.errors import Untrusted
+from custody import files
+from custody.errors import Conflict, Untrusted
+from custody.store import home
 from custody.store.book import Book, newest_note
-from custody.store.database import Database
+from custody.store.database import Database, at
 from custody.store.fsck import Tell, fsck
 from custody.store.tree import Tree
 
@@ -23,32 +26,62 @@ _tables = SQLModel.metadata.tables
 _entry, _tile, _checkpoint = (_tables[name] for name in ("entry", "tile", "checkpoint"))
 
 
-def move(book: Book, folder: Path, target: Database, tell: Tell = lambda _done, _of: None) -> int:
-    """Moves the book of this folder into an empty database: how many entries it has.
+class _Copy(Book):
+    """The copy, as the transaction sees it in which it is made."""
 
-    Nobody writes to the old one meanwhile, and it stays as it is. All is copied in one transaction. The
-    folder names the new one only when its root is the old one's, its newest checkpoint as signed, and nothing
-    differs within it; Untrusted where that is not so.
+    def __init__(self, book: Book, target: Database, connection: sa.Connection) -> None:
+        super().__init__(target, book.policy, keys=book.keys, clock=book.clock, random=book.random)
+        self._connection = connection
+
+    @override
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        yield self._connection
+
+
+def move(
+    book: Book,
+    folder: Path,
+    target: str,
+    owner: str | None = None,
+    tell: Tell = lambda _done, _of: None,
+) -> int:
+    """Moves the book of this folder into the database of another address: how many entries it has.
+
+    Nobody writes to the old one meanwhile, and it stays as it is. Tables, copy and proof are one transaction,
+    and the folder names the new database after it: its root is the old one's, its newest checkpoint as
+    signed, and nothing differs within it. Untrusted where that is not so, and else as `home.tables`; then
+    nothing is left of it, and it can be done again.
     """
+    named = folder / "database"
+    mark = folder / "database.part"
+    unfinished = mark.is_file() and mark.read_text("utf-8", "replace").strip() == target
+    if target == book.database.address:
+        raise Conflict(f"The book is in {target} already.")
     with book.writing() as old:
         book.database.be_patient(old)
-        with target.writing() as new, new.begin():
+        with home.tables(target, folder, owner, unfinished=unfinished) as new:
             _copy_ledger(old, new, tell)
             for table in SQLModel.metadata.sorted_tables:
                 if table not in (_entry, _tile, _checkpoint):
                     _copy(old, new, table)
-            tree, here = Tree(new), Tree(old)
-            same = (tree.size, tree.frontier().root()) == (here.size, here.frontier().root())
-            if not same or newest_note(new) != newest_note(old):
-                raise Untrusted(
-                    "The copy has another root than the book. It is not used; the book is as it was."
-                )
-        twin = Book(target, book.policy, keys=book.keys, clock=book.clock, random=book.random)
-        if wrong := fsck(twin):
-            raise Untrusted(f"The copy is not whole and is not used; the book is as it was. {wrong[0].words}")
-        if newest_note(old) != twin.checkpoint():  # and the line to it, with its lock, is there still
-            raise Untrusted("The book was written to meanwhile. The copy is not used; begin again.")
-        _name(folder / "database", target.address)
+            size = _prove(old, new, _Copy(book, at(target, folder), new))
+            with files.whole(mark) as out:  # from here on until it is named, what stands there may be cleared
+                out.write(f"{target}\n".encode())
+        mark.replace(named)
+    return size
+
+
+def _prove(old: sa.Connection, new: sa.Connection, copy: Book) -> int:
+    """How many entries the copy has; Untrusted unless it is the book, and whole."""
+    tree, here = Tree(new), Tree(old)
+    same = (tree.size, tree.frontier().root()) == (here.size, here.frontier().root())
+    if not same or newest_note(new) != newest_note(old):
+        raise Untrusted("The copy has another root than the book. It is not used; the book is as it was.")
+    if wrong := fsck(copy):
+        raise Untrusted(f"The copy is not whole and is not used; the book is as it was. {wrong[0].words}")
+    if newest_note(old) != newest_note(new):  # and the line to it, with its lock, is there still
+        raise Untrusted("The book was written to meanwhile. The copy is not used; begin again.")
     return tree.size
 
 
@@ -79,10 +112,3 @@ def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Iterator
     """The rows of a query, however many they are: only some of them are in memory."""
     with connection.execute(query, execution_options={"yield_per": AT_ONCE}) as found:
         yield (dict(row) for row in found.mappings())
-
-
-def _name(path: Path, address: str) -> None:
-    """The folder names one database or the other, whatever stops this."""
-    unfinished = path.with_name("database.part")
-    unfinished.write_text(f"{address}\n", "utf-8")
-    unfinished.replace(path)

@@ -60,6 +60,12 @@ def grant(connection: sa.Connection, role: str) -> None:
         connection.execute(sa.text(f"REVOKE ALL ON {name(table)} FROM PUBLIC, {name(role)}"))
         connection.execute(sa.text(f"GRANT {what} ON {name(table)} TO {name(role)}"))
     connection.execute(sa.text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name(role)}"))
+    close(connection)
+
+
+def close(connection: sa.Connection) -> None:
+    """Takes from everybody what PostgreSQL gives to everybody; the connection has the owner's rights."""
+    name = connection.dialect.identifier_preparer.quote
     database = connection.scalar(sa.text("SELECT current_database()"))
     connection.execute(sa.text(f"REVOKE TEMPORARY ON DATABASE {name(str(database))} FROM PUBLIC"))
 

@@ -132,7 +132,7 @@ def test_a_database_that_a_book_cannot_be_begun_in(tmp_path: Path, database: str
 
 def test_a_file_that_names_no_database(tmp_path: Path) -> None:
     (tmp_path / "database").write_bytes(b"\xff\xfe")
-    said = custody("fsck", "--book", str(tmp_path), code=1)
+    said = custody("fsck", "--book", str(tmp_path), code=2)
     assert said.startswith(f"{tmp_path}/database: \ufffd\ufffd is no database: give ")
 
 

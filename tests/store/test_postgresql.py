@@ -565,10 +565,8 @@ def test_a_book_moves_to_sqlite_and_back(loose: World, postgresql: Server) -> No
     before = everything(loose.book)
     for address, owner in (("sqlite:moved.db", None), *places(postgresql)):
         old = loose.book.database
-        target = home.prepare(address, loose.folder, owner)
-        assert move(loose.book, loose.folder, target) == size(loose.book)
+        assert move(loose.book, loose.folder, address, owner) == size(loose.book)
         assert everything(loose.book) == before
-        target.engine.dispose()
         loose.reopen()
         assert loose.book.database.address == address != old.address
         assert everything(loose.book) == before
@@ -589,10 +587,8 @@ def test_a_move_keeps_its_lock_however_long_the_copy_is_looked_at(
         return fsck(book)
 
     monkeypatch.setattr("custody.store.move.fsck", slow)
-    target = home.prepare("sqlite:moved.db", loose.folder)
     there = size(loose.book)
-    assert move(loose.book, loose.folder, target) == there
-    target.engine.dispose()
+    assert move(loose.book, loose.folder, "sqlite:moved.db") == there
     loose.reopen()
     loose.register(1)
     loose.check()
@@ -622,10 +618,10 @@ def everything(book: Book) -> dict[str, list[Any]]:
 def test_a_book_does_not_move_to_where_one_is(loose: World, template: World) -> None:
     assert template.place is not None
     with pytest.raises(Conflict, match="a book in this database already"):
-        home.prepare(template.place.address, loose.folder, template.place.owner)
+        move(loose.book, loose.folder, template.place.address, template.place.owner)
     (loose.folder / "there.db").write_bytes(b"")
     with pytest.raises(Conflict, match="of this name already"):
-        home.prepare("sqlite:there.db", loose.folder)
+        move(loose.book, loose.folder, "sqlite:there.db")
 
 
 @pytest.mark.parametrize(
@@ -639,9 +635,8 @@ def test_a_book_that_is_not_whole_does_not_move(loose: World, harm: str, why: st
     """Where it is not what the ledger says, and where the ledger itself forbids the copy."""
     with loose.unguarded() as owner:
         owner.exec_driver_sql(harm)
-    target = home.prepare("sqlite:moved.db", loose.folder)
     with pytest.raises((Untrusted, Forged), match=why):
-        move(loose.book, loose.folder, target)
-    target.engine.dispose()
+        move(loose.book, loose.folder, "sqlite:moved.db")
+    assert not [*loose.folder.glob("moved*")]
     assert loose.place is not None
     assert (loose.folder / "database").read_text() == loose.place.address

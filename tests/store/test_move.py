@@ -1,0 +1,194 @@
+"""A move that fails, is refused or interrupted leaves the book where it is, and the target as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from postgresql import Server
+from processes import FORK
+from world import START, World
+
+from custody.errors import Conflict, NoRoom, Untrusted
+from custody.store import home
+from custody.store import move as moving
+from custody.store.book import Book, newest_note
+from custody.store.fsck import fsck
+from custody.store.move import move
+
+BACK = "sqlite:back.db"
+
+
+def tables(server: Server, place: home.Place) -> list[str]:
+    """What is in the database."""
+    name = sa.make_url(place.address).database
+    found = server.sql(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace", database=str(name)
+    )
+    return [row[0] for row in found]
+
+
+def stays(world: World, address: str) -> None:
+    """The book is where it was, and nothing of another is in its folder."""
+    world.reopen()
+    assert world.book.database.address == address
+    assert not [*world.folder.glob("*.part*"), *world.folder.glob("back*")]
+
+
+@pytest.fixture
+def target(postgresql: Server) -> home.Place:
+    """An empty database on the server."""
+    return postgresql.place()
+
+
+@pytest.mark.on("sqlite")
+def test_a_copy_that_differs_is_not_in_the_target(
+    loose: World, target: home.Place, postgresql: Server
+) -> None:
+    with loose.owner() as owner:
+        owner.exec_driver_sql("UPDATE person SET contact = 'x' WHERE id = 'P-4'")
+    for address, owners in ((target.address, target.owner), (BACK, None)):
+        with pytest.raises(Untrusted, match="P-4 in the table person"):
+            move(loose.book, loose.folder, address, owners)
+        assert tables(postgresql, target) == []
+        stays(loose, "sqlite:book.db")
+
+
+@pytest.mark.on("sqlite")
+def test_a_role_that_may_too_much_is_told_before_anything_is_made(
+    loose: World, target: home.Place, postgresql: Server
+) -> None:
+    with pytest.raises(Untrusted, match="could do anything"):
+        move(loose.book, loose.folder, target.owner, target.owner)
+    assert tables(postgresql, target) == []
+    move(loose.book, loose.folder, target.address, target.owner)
+    loose.reopen()
+    assert fsck(loose.book) == []
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["_copy_ledger", "_copy", "_prove", "fsck"])
+def test_who_is_interrupted_does_it_again(
+    loose: World, postgresql: Server, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """From the one database to the other, and the other way."""
+    there, here = loose.book.database.address, loose.place
+    place = None if here else postgresql.place()
+    address, owner = (place.address, place.owner) if place else (BACK, None)
+    with monkeypatch.context() as now:
+        now.setattr(moving, moment, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            move(loose.book, loose.folder, address, owner)
+    assert place is None or tables(postgresql, place) == []
+    stays(loose, there)
+    move(loose.book, loose.folder, address, owner)
+    loose.reopen()
+    assert loose.book.database.address == address
+    loose.check()
+
+
+def killed_before_it_is_named(folder: str, address: str, owner: str | None) -> None:
+    """Moves a book in a process that ends between the commit and the naming."""
+    book = home.open_book(Path(folder), lambda: START, os.urandom)
+    replace = Path.replace
+
+    def end(path: Path, target: Path) -> Path:
+        if path.name == "database.part":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(path, target)
+
+    Path.replace = end  # type: ignore[method-assign,assignment]
+    move(book, Path(folder), address, owner)
+
+
+def test_a_copy_that_was_never_named_makes_room_for_the_next(loose: World, postgresql: Server) -> None:
+    place = None if loose.place else postgresql.place()
+    address, owner = (place.address, place.owner) if place else (BACK, None)
+    there = loose.book.database.address
+    loose.book.engine.dispose()
+    process = FORK.Process(target=killed_before_it_is_named, args=(str(loose.folder), address, owner))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    loose.reopen()
+    assert loose.book.database.address == there
+    loose.register(2)
+    move(loose.book, loose.folder, address, owner)
+    loose.reopen()
+    assert loose.book.database.address == address
+    loose.check()
+
+
+@pytest.mark.on("postgresql")
+def test_what_a_killed_move_left_of_a_file_is_in_nobodys_way(loose: World) -> None:
+    (loose.folder / "back.db.part").write_bytes(b"half")
+    move(loose.book, loose.folder, BACK)
+    loose.reopen()
+    assert not [*loose.folder.glob("*.part*")]
+    loose.check()
+
+
+@pytest.mark.on("postgresql")
+def test_a_disk_that_is_full_leaves_no_file(loose: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = home.SQLite._prepare
+
+    def limited(connection: Any, record: Any) -> None:
+        prepare(connection, record)
+        connection.execute("PRAGMA max_page_count=60")
+
+    there = loose.book.database.address
+    with monkeypatch.context() as now:
+        now.setattr(home.SQLite, "_prepare", staticmethod(limited))
+        with pytest.raises(NoRoom, match="The disk is full"):
+            move(loose.book, loose.folder, BACK)
+    stays(loose, there)
+    move(loose.book, loose.folder, BACK)
+    loose.reopen()
+    loose.check()
+
+
+@pytest.mark.on("postgresql")
+def test_another_book_is_never_in_the_way_of_a_move(
+    loose: World, template: World, postgresql: Server
+) -> None:
+    """What a move may clear is what it said that it made, and nothing else."""
+    other = postgresql.copy(str(template.place and template.place.address))
+    (loose.folder / "database.part").write_text("sqlite:else.db\n")
+    with pytest.raises(Conflict, match="a book in this database already"):
+        move(loose.book, loose.folder, other.address, other.owner)
+    assert "entry" in tables(postgresql, other)
+    with pytest.raises(Conflict, match="already"):
+        move(loose.book, loose.folder, loose.book.database.address, other.owner)
+
+
+def test_a_founding_that_fails_leaves_no_book(loose: World, tmp_path: Path, postgresql: Server) -> None:
+    """As `custody init` makes one: the folder, and the database where it is another, are as they were."""
+    place = postgresql.place() if loose.place else None
+    folder = tmp_path / "new"
+    founding = home.Founding(
+        "new.example/log", "HOME", "a@b.test", loose.log_key, loose.book.keys.server, loose.keys["ada"]
+    )
+
+    def begun() -> None:
+        with home.making(folder, place):
+            made, _ = home.create(folder, founding, lambda: START, os.urandom, place)
+            made.engine.dispose()
+            interrupted()
+
+    with pytest.raises(KeyboardInterrupt):
+        begun()
+    assert not folder.exists()
+    assert place is None or tables(postgresql, place) == []
+    with home.making(folder, place):
+        made, _ = home.create(folder, founding, lambda: START, os.urandom, place)
+    assert isinstance(made, Book)
+    with made.read() as connection:
+        assert newest_note(connection)
+    made.engine.dispose()
