@@ -66,6 +66,18 @@ def case(evidence: Evidence) -> Case:
     return Case(receipt, evidence.vkey, (keys["carl"], keys["ben"]))
 
 
+def test_the_keys_are_found_in_the_log_as_the_document_says(
+    case: Case, evidence: Evidence, tmp_path: Path
+) -> None:
+    _, _, appendix = FORMAT.read_text("utf-8").partition(APPENDIX)
+    lines = [line for line in appendix.partition("```sh")[0].splitlines() if line.startswith("    ")]
+    copy = evidence.copy(tmp_path)
+    subprocess.run(["sh", "-euc", "\n".join(lines)], cwd=copy.folder, check=True)
+    for key in case.keys:
+        assert (copy.folder / f"{key.public.id}.pem").read_bytes() == spki_pem(key)
+    assert len((copy.folder / "payloads").read_bytes().splitlines()) == len(evidence.entries())
+
+
 def test_the_shell_accepts_a_hand_off_and_prints_what_both_signed(
     case: Case, evidence: Evidence, tmp_path: Path
 ) -> None:
