@@ -47,7 +47,7 @@ ROOM: Final = 1 << 16
 """Free bytes below which what SQLite calls an error of the disk is a full one: its index has no room."""
 _FULL: Final = "The disk is full. Nothing of this was recorded; make room and do it again."
 _AWAY: Final = (
-    "The database cannot be read just now ({why}). See to its server, the address and the password."
+    "The database does not answer just now ({why}). See to its server, the address and the password."
 )
 _NOT_NOW: Final = (
     "The database cannot be written or read just now ({why}). Whether this was recorded is not known: look"

@@ -68,6 +68,7 @@ def move(
             size = _prove(old, new, _Copy(book, at(target, folder), new))
             with files.whole(mark) as out:  # from here on until it is named, what stands there may be cleared
                 out.write(f"{target}\n".encode())
+            mark.chmod(0o600)
         mark.replace(named)
     return size
 

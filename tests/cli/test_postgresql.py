@@ -88,6 +88,18 @@ def test_a_book_moves_there_and_back(addresses: tuple[str, str], loose: World) -
     loose.check()
 
 
+def test_a_role_that_may_too_much_is_refused_and_the_right_one_is_taken(
+    addresses: tuple[str, str], loose: World, tmp_path: Path
+) -> None:
+    address, owner = addresses
+    at = ("db", "move", "--book", str(loose.folder), "--owner", owner, "sqlite:book.db")
+    assert "The role custody_admin could change the database" in custody(*at, owner, code=2)
+    new = (*FRESH, str(tmp_path / "new"), "--owner", owner, "--database")
+    assert "The role custody_admin could change the database" in custody(*new, owner, code=2)
+    assert not (tmp_path / "new").exists()
+    assert "same root, and nothing differs" in custody(*at, address)
+
+
 def test_a_book_with_a_monitor_at_work_does_not_move(addresses: tuple[str, str], loose: World) -> None:
     loose.at = datetime.now(UTC)
     pulses.pulse(loose.book, "monitor")

@@ -192,6 +192,17 @@ def test_a_witness_that_has_no_room_says_so_in_a_sentence(book: Path, tmp_path: 
     assert said.count("\n") == 1, "and nothing else"
 
 
+def test_a_disk_without_room_for_an_index_is_a_full_one(book: Path, tmp_path: Path) -> None:
+    shutil.copytree(book, tmp_path / "book")
+    said = on_small_disk(
+        tmp_path,
+        "1500k",
+        "cp -r book tiny; head -c 9999999 /dev/zero 2>/dev/null >tiny/fill;"
+        " $custody log tokens --book tiny/book",
+    )
+    assert said == "The disk is full. Nothing of this was recorded; make room and do it again.\n"
+
+
 @needs_full
 def test_a_report_that_cannot_be_printed_is_none(book: Path, tmp_path: Path) -> None:
     custody("export", "--book", str(book), str(tmp_path / "b.zip"))
@@ -292,7 +303,7 @@ def test_fsck_that_could_not_look_is_no_difference(copy: Path, tmp_path: Path) -
     (copy / "database").write_text(f"postgresql:///custody?host={tmp_path}\n")
     for code, command in ((2, ("fsck",)), (1, ("log", "mirror", str(tmp_path / "m")))):
         said = custody(*command, "--book", str(copy), code=code)
-        assert said.startswith("The database cannot be read just now")
+        assert said.startswith("The database does not answer just now")
         assert "recorded" not in said
     assert "There is no book" in custody("fsck", "--book", str(tmp_path), code=2)
 
