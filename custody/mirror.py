@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from custody import files
 from custody.errors import Conflict, Unreadable
 from custody.ledger.bundle import ENTRIES_MOST
 from custody.ledger.merkle import Frontier, leaf_hash
@@ -32,7 +33,8 @@ def state(folder: Path) -> Checkpoint | None:
     path = folder / "checkpoint"
     if not path.exists():
         return None
-    checkpoint = Checkpoint.of(path.read_bytes())
+    with files.about(path):
+        checkpoint = Checkpoint.of(path.read_bytes())
     for tile in tiles(checkpoint.size):
         length = _length(folder / tile.path)
         if length == 0 or (tile.level is not None and length != 32 * tile.width):

@@ -119,13 +119,13 @@ def init(
     with home.making(folder, place):
         book, genesis = home.create(folder, founding, parts.clock, secrets.token_bytes, place)
         accounts.add(book, "P-1", order.name, order.address)
+        links = [(order.name, link(book, settings.base_url, "P-1", founder.pkcs8()))]
+        if small:
+            links += _small(book, settings, founder, named, zone)
         click.echo(f"A new book stands in {folder}.\n")
         click.echo(
             f"Print this hash and give it to your auditor by another way than the bundle:\n  {genesis}\n"
         )
-        links = [(order.name, link(book, settings.base_url, "P-1", founder.pkcs8()))]
-        if small:
-            links += _small(book, settings, founder, named, zone)
         for who, address_ in links:
             click.echo(f"One-time link for {who}, good for three days:\n  {address_}\n")
         click.echo("Whoever has a link is that person until it is used. Hand each over yourself.")

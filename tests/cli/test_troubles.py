@@ -322,15 +322,3 @@ def test_a_token_alone_goes_to_the_file(book: Path) -> None:
 
 def test_the_version_is_told() -> None:
     assert custody("--version").startswith("custody, version ")
-
-
-def test_pdf_is_the_other_commands() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "custody.audit", "b.zip", "--policy", "p", "--format", "pdf"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 2
-    assert "`custody audit`, from media-custody[server], writes pdf, too" in run.stderr

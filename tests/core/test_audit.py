@@ -942,3 +942,13 @@ def test_a_pin_that_came_by_a_qr_code_or_by_mail_is_a_pin(loose: World, desk: De
     note = loose.book.checkpoint().encode()
     for pin in (note.rstrip(b"\n"), note.replace(b"\n", b"\r\n")):
         assert desk.audit(loose.bundle(), loose.policy(), pin) == 0
+
+
+def test_a_file_that_is_none_of_the_auditors_is_named(small: Small, desk: Desk) -> None:
+    assert desk.audit(small.data, b"\0") == 2
+    assert desk.err.startswith(f"{desk.folder / 'policy'}: A policy has no control characters")
+    assert desk.audit(small.data, small.policy, bytes(2_000_000)) == 2
+    assert desk.err.startswith(f"{desk.folder / 'pin0'} is longer than 1,048,576 bytes")
+    with pytest.raises(SystemExit):
+        desk.run("bundle.zip", "--policy", "policy", "--format", "pdf")
+    assert "`custody audit`, from media-custody[server], writes pdf, too" in desk.capture.readouterr().err
