@@ -745,7 +745,7 @@ _SPELLING: Final = re.compile(
     rf'\{{"_type":"{re.escape(STATEMENT_TYPE)}",'
     rf'"subject":\[\{{"name":"(event|log)","digest":\{{"sha256":{caught(Hash)}\}}\}}\],'
     rf'"predicateType":"{re.escape(PREDICATE)}([a-z-]+)/v1",'
-    rf'"predicate":\{{{_HEAD.members(caught)}(?:,(.*))?\}}\}}',
+    rf'"predicate":\{{{_HEAD.members(caught)}(?:,(.+))?\}}\}}',
     re.ASCII,
 )
 

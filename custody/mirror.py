@@ -52,8 +52,11 @@ def _length(path: Path) -> int:
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """One at a time brings a folder up to date; Conflict where another is at it, or where it is a book's."""
+    inside = False
     for each in (folder.resolve(), *folder.resolve().parents):
-        if (each / "keys" / "log.pem").exists():
+        with contextlib.suppress(PermissionError):  # a folder of this name that is none of ours
+            inside = inside or (each / "keys" / "log.pem").exists()
+        if inside:
             raise Conflict(f"{folder} is in the folder of a book, and would be lost with it. Take another.")
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -125,7 +128,11 @@ def check(folder: Path, policy: bytes, tell: Callable[[int, int], None] = lambda
     was. `tell` is told how many entries were read, of how many.
     """
     with alone(folder):
+        state(folder)
         here = Policy.read(policy).open((folder / "checkpoint").read_bytes()).checkpoint
+        wanted = {folder / "checkpoint", *(folder / path for path in paths(here.size))}
+        if odd := [path for path in folder.rglob("*") if not path.is_dir() and path not in wanted]:
+            raise Unreadable(f"{min(odd)} is no part of the log. Take it out of the mirror.")
         edge = Frontier()
         for path, data in hash_tiles(_read_again(folder, here.size, edge, tell)):
             if (folder / path).read_bytes() != data:

@@ -70,7 +70,8 @@ def time_text(moment: datetime) -> str:
     return f"{utc.isoformat(timespec='milliseconds')[:23]}Z"
 
 
-_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ", re.ASCII)
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d\d\dZ", re.ASCII)
+"""Some Pythons take 24:00 for the next day's midnight, which would have two spellings."""
 
 
 @lru_cache(maxsize=1024)

@@ -68,7 +68,7 @@ def _show(template: str, view: View) -> str:
         pace=book().pace,
         waits=view.commits_wait() > STANDBY_LATE,
         absent=_absent(view) if view.carrier is None else {},
-        opened=view.opened() if view.carrier is None else "",
+        unguarded=view.unguarded() if view.carrier is None else "",
         audit=view.self_audit() if view.carrier is None else None,
         audit_late=view.now - SELF_AUDIT_LATE,
     )

@@ -52,7 +52,7 @@ def self_audit(
     return found
 
 
-def _opened(book: Book) -> Iterator[Wrong]:
+def _unguarded(book: Book) -> Iterator[Wrong]:
     """Whoever took away a trigger or gave the servers' role a right may have used it already."""
     try:
         with book.read() as connection:
@@ -63,10 +63,12 @@ def _opened(book: Book) -> Iterator[Wrong]:
 
 def _compare(book: Book, tell: Tell) -> list[Wrong]:
     """Whatever the book itself ends early is a difference, too: a table can be spoilt past reading."""
+    found: list[Wrong] = []
     try:
-        return [*_opened(book), *fsck(book, tell)]
+        found += _unguarded(book)
+        return [*found, *fsck(book, tell)]
     except (Away, Conflict, NoRoom):  # it is done again when the database, the helpers or the disk are back
         raise
     except Exception as problem:
         log.exception("the book cannot be compared with itself")
-        return [Wrong("book", f"The book could not be read to its end: {problem!r}")]
+        return [*found, Wrong("book", f"The book could not be read to its end: {problem!r}")]

@@ -52,7 +52,7 @@ class Reading(NamedTuple):
     newer: bool = False
 
 
-class Opened(NamedTuple):
+class Unread(NamedTuple):
     """An entry with its envelope opened, and what it states not yet read: `payload` says it.
 
     Between processes this travels at a tenth of what a statement takes, which is read in less time than that.
@@ -66,27 +66,27 @@ class Opened(NamedTuple):
     wrong: str = ""
 
 
-def _open(entry: bytes, keys: Mapping[str, str]) -> Opened:
+def _open(entry: bytes, keys: Mapping[str, str]) -> Unread:
     """The entry's envelope. `keys` are SPKIs by key id, as many as are known."""
     leaf = leaf_hash(entry)
     try:
         envelope = Envelope.read(entry)
     except Unreadable as problem:
-        return Opened(leaf, wrong=str(problem))
+        return Unread(leaf, wrong=str(problem))
     signers = tuple([signature.key for signature in envelope.signatures])
     known = [public_key(keys[key]) for key in signers if key in keys]
     verified = len(known) == len(signers) and envelope.holds(known)
-    return Opened(leaf, envelope.payload, event_id(envelope.payload), signers, verified)
+    return Unread(leaf, envelope.payload, event_id(envelope.payload), signers, verified)
 
 
-def _read(opened: Opened) -> Reading:
-    if opened.wrong:
-        return Reading(opened.leaf, wrong=opened.wrong)
+def _read(unread: Unread) -> Reading:
+    if unread.wrong:
+        return Reading(unread.leaf, wrong=unread.wrong)
     try:
-        statement = Statement.read(opened.payload)
+        statement = Statement.read(unread.payload)
     except Unreadable as problem:
-        return Reading(opened.leaf, wrong=str(problem), newer=isinstance(problem, NewerKind))
-    return Reading(opened.leaf, opened.event, statement, opened.signers, opened.verified)
+        return Reading(unread.leaf, wrong=str(problem), newer=isinstance(problem, NewerKind))
+    return Reading(unread.leaf, unread.event, statement, unread.signers, unread.verified)
 
 
 def readings(
@@ -98,11 +98,11 @@ def readings(
     """
     goes = _several(entries)
     with contextlib.closing(_by_helpers(goes, keys) if helped else _here(goes, keys)) as ahead, _seldom():
-        for some, opened in ahead:
-            yield from zip(some, map(_read, opened), strict=True)
+        for some, unread in ahead:
+            yield from zip(some, map(_read, unread), strict=True)
 
 
-Goes = Generator[tuple[list[bytes], list[Opened]], None, None]
+Goes = Generator[tuple[list[bytes], list[Unread]], None, None]
 
 
 def _here(goes: Iterable[list[bytes]], keys: Callable[[], Mapping[str, str]]) -> Goes:
@@ -114,7 +114,7 @@ def _by_helpers(goes: Iterator[list[bytes]], keys: Callable[[], Mapping[str, str
     count = min(multiprocessing.cpu_count(), HELPERS_MOST)
     spawn = multiprocessing.get_context("spawn")
     helpers = ProcessPoolExecutor(count, spawn, initializer=_help)
-    ahead: deque[tuple[list[bytes], Future[list[Opened]]]] = deque()
+    ahead: deque[tuple[list[bytes], Future[list[Unread]]]] = deque()
     try:
         helpers.submit(int)  # lets them start
         # no key is known before the set-up has been judged: nothing could be verified ahead of it
@@ -133,7 +133,7 @@ def _by_helpers(goes: Iterator[list[bytes]], keys: Callable[[], Mapping[str, str
         helpers.shutdown(cancel_futures=True)
 
 
-def _taken(ahead: deque[tuple[list[bytes], Future[list[Opened]]]]) -> tuple[list[bytes], list[Opened]]:
+def _taken(ahead: deque[tuple[list[bytes], Future[list[Unread]]]]) -> tuple[list[bytes], list[Unread]]:
     some, done = ahead.popleft()
     return some, done.result()
 
@@ -173,5 +173,5 @@ def _several(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield some
 
 
-def _open_several(entries: list[bytes], keys: Mapping[str, str]) -> list[Opened]:
+def _open_several(entries: list[bytes], keys: Mapping[str, str]) -> list[Unread]:
     return [_open(entry, keys) for entry in entries]

@@ -229,12 +229,16 @@ def move(folder: Path, owner: str | None, source: str, target: str) -> None:
 def export(folder: Path, target: Path, tiles: bool) -> None:
     """Write the whole ledger to TARGET: bundle.zip, or with --tiles a folder."""
     book = parts.open_book(folder)
-    (exports.export_tiles if tiles else exports.export_bundle)(book, target)
+    if tiles:
+        exports.export_tiles(book, target)
+        note = (target / "checkpoint").read_bytes()
+    else:
+        note = exports.export_bundle(book, target)
     click.echo(
         f"Wrote {target}. Judge it elsewhere: python -m custody.audit {target} --policy policy\n"
         f"The policy is {folder / 'policy'}: an auditor keeps a copy, received by another way."
     )
-    if words := witnesses.lacking(book):
+    if words := witnesses.lacking(book, note):
         click.echo(words)
 
 

@@ -207,5 +207,5 @@ def mirror(
         raise click.ClickException(f"Nothing was taken: {problem}.") from None
     read = ", and all of it is as it was signed" if again else ""
     click.echo(f"{target} has {after:,} entries, {after - before:,} of them new{read}.")
-    if url is None and (words := witnesses.lacking(book)):
+    if url is None and (words := witnesses.lacking(book, (target / "checkpoint").read_bytes())):
         click.echo(words)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -40,10 +41,16 @@ def members(book: Book) -> Iterator[tuple[str, bytes]]:
             yield tile.path, tree.tile(tile)
 
 
-def export_bundle(book: Book, path: Path) -> None:
-    """`bundle.zip`. It appears whole or not at all; Conflict where something else has its name."""
+def export_bundle(book: Book, path: Path) -> bytes:
+    """`bundle.zip`, and the note in it. It appears whole or not at all.
+
+    Conflict where something else has its name.
+    """
+    parts = members(book)
+    first = next(parts)
     with files.whole(path) as out:
-        bundle.write(out, members(book))
+        bundle.write(out, chain([first], parts))
+    return first[1]
 
 
 def export_tiles(book: Book, folder: Path) -> tuple[int, int]:
@@ -90,7 +97,7 @@ def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda 
     if not report.sound:
         raise Unreadable(f"The mirror is not sound, and nothing was taken from it: {report.why}")
     note = (source / "checkpoint").read_bytes()
-    there = Checkpoint.of(note)
+    there = book.trust.open(note).checkpoint
     before = Checkpoint.of(newest).size
     done, lost = before, 0
     for transaction in _transactions(source, there.size, before):

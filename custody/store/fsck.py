@@ -32,7 +32,7 @@ from custody.rules.world import Noun
 from custody.store.accounts import addresses
 from custody.store.book import Book
 from custody.store.mentions import mentions
-from custody.store.nouns import SHELVES, Shelf
+from custody.store.nouns import SHELVES, SPOILT, Shelf
 from custody.store.private import CHANGED, commitment_of, shown
 from custody.store.world import ASKED_AT_ONCE
 
@@ -43,8 +43,6 @@ _entry, _tile, _checkpoint, _mention, _private, _outbox = (
 Tell = Callable[[int, int], None]
 """Told how many entries have been looked at, of how many: none while the tree is, which comes first."""
 Rows = Iterator[sa.Row[Any]]
-_SPOILT: Final = (Refusal, TypeError, ValueError)
-"""What a row raises that holds no JSON, no time or another kind of value than it must."""
 FETCHED: Final = 500
 """Rows in memory at once."""
 PUT_OFF_MOST: Final = timedelta(minutes=10)
@@ -277,7 +275,7 @@ def _nouns(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
         known = 0
         for name, held in _held(rows, shelf):
             noun = told.find(kind, name)
-            known += noun is not None
+            known += held is not None and noun is not None
             if held is None or noun != held:
                 yield _not_told(name, shelf.table)
         if known < told.count(kind):
@@ -286,22 +284,26 @@ def _nouns(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
 
 
 def _held(rows: _Rows, shelf: Shelf) -> Iterator[tuple[str, Noun | None]]:
-    """The name in each row, and its noun; None where what is in the row is none."""
-    names = (str(row.id) for row in rows(sa.select(shelf.table.c.id)))
-    while some := list(islice(names, ASKED_AT_ONCE)):
+    """The name in each row, and its noun; None where what is in the row, or its name, is none."""
+    names = iter(rows(sa.select(sa.type_coerce(shelf.table.c.id, sa.types.NullType()).label("id"))))
+    while some := [row.id for row in islice(names, ASKED_AT_ONCE)]:
         try:
-            yield from _read(rows, shelf, some)
-        except _SPOILT:
-            for name in some:
-                try:
-                    yield from _read(rows, shelf, [name])
-                except _SPOILT:
-                    yield name, None
+            found = _read(rows, shelf, some)
+        except SPOILT:
+            found = dict(pair for name in some for pair in _readable(rows, shelf, name))
+        for name in some:
+            yield str(name), found.get(name)
 
 
-def _read(rows: _Rows, shelf: Shelf, names: list[str]) -> list[tuple[str, Noun]]:
-    found = rows.connection.execute(shelf.some, {"names": names})
-    return [(row.id, shelf.noun(row)) for row in found]
+def _read(rows: _Rows, shelf: Shelf, names: list[Any]) -> dict[Any, Noun]:
+    return {row.id: shelf.noun(row) for row in rows.connection.execute(shelf.some, {"names": names})}
+
+
+def _readable(rows: _Rows, shelf: Shelf, name: Any) -> Iterable[tuple[Any, Noun]]:
+    try:
+        return _read(rows, shelf, [name]).items()
+    except SPOILT:
+        return ()
 
 
 def _not_told(name: str, table: sa.Table) -> Wrong:

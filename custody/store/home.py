@@ -34,6 +34,7 @@ from custody.ledger.note import LogKey, Policy, policy_text
 from custody.store import roles
 from custody.store.book import Book, Clock, Keys, Random
 from custody.store.database import IN_THE_FOLDER, Database, PostgreSQL, SQLite, at, released
+from custody.store.nouns import SPOILT
 from custody.store.triggers import TRIGGERS, present
 
 _entry = SQLModel.metadata.tables["entry"]
@@ -266,7 +267,7 @@ def _server_key(book: Book) -> str:
     try:
         with book.world() as world:
             return world.log.server_key
-    except (Impossible, Unreadable) as problem:
+    except (Impossible, *SPOILT) as problem:
         raise Untrusted(
             f"The table log is not what the ledger says ({problem}) Restore the book from a backup, and then:"
             " custody log restore --from MIRROR."

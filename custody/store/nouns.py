@@ -12,6 +12,7 @@ from typing import Any, Final, get_type_hints
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from custody.errors import Refusal
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing, UsedSeal
 from custody.rules.consignments import Consignment, Route
@@ -23,6 +24,11 @@ from custody.rules.people import Device, Organisation, Person, Site, number
 from custody.rules.world import Log, Noun
 from custody.store import tables
 from custody.strict import Reader, Writer, codec, json_bytes, time_text
+
+SHORT: Final = 12
+"""Members of a list whose text is remembered."""
+SPOILT: Final = (Refusal, TypeError, ValueError, sa.exc.OperationalError)
+"""What a row raises that holds no JSON, no time, no text, or another kind of value than it must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,13 @@ def _shelf(kind: type[Noun], model: type[SQLModel]) -> Shelf:
 
 
 def _json_text(write: Writer) -> Writer:
-    @lru_cache(maxsize=1024)
+    """What is short is remembered: many alarms have one ladder."""
+
     def text(value: Any) -> str:
-        """Remembered, since many alarms have one ladder."""
         return json_bytes(write(value)).decode("ascii")
 
-    return text
+    remembered = lru_cache(maxsize=256)(text)
+    return lambda value: (remembered if len(value) <= SHORT else text)(value)
 
 
 @lru_cache(maxsize=1024)

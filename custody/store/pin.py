@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from custody.errors import Unreadable, Untrusted
+from custody.audit import whole
+from custody.errors import Forged, Unreadable, Untrusted
 from custody.ledger.note import Checkpoint
 from custody.store.book import Book
 from custody.store.world import BookWorld
@@ -65,19 +67,22 @@ def keep(book: Book, path: Path) -> None:
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(path)
-    if not _had(book, path):
-        with book.writing() as connection:
-            connection.execute(sa.insert(_pulse).values(name=_name(path), at=book.clock()))
-
-
-def _had(book: Book, path: Path) -> bool:
-    """Whether the book ever had a pin there."""
     with book.read() as connection:
-        return connection.scalar(sa.select(_pulse.c.at).where(_pulse.c.name == _name(path))) is not None
+        known = _had(connection, path)
+    if not known:
+        with book.writing() as connection:
+            if not _had(connection, path):
+                connection.execute(sa.insert(_pulse).values(name=_name(path), at=book.clock()))
+
+
+def _had(connection: sa.Connection, path: Path) -> bool:
+    """Whether the book ever had a pin there, as this machine has it: app servers may name theirs alike."""
+    return connection.scalar(sa.select(_pulse.c.at).where(_pulse.c.name == _name(path))) is not None
 
 
 def _name(path: Path) -> str:
-    return f"pin-{hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]}"
+    there = platform.node().encode() + b":" + os.fsencode(path.absolute())
+    return f"pin-{hashlib.sha256(there).hexdigest()[:16]}"
 
 
 def _compare(book: Book, path: Path, pinned: Checkpoint) -> None:
@@ -96,7 +101,9 @@ def _read(book: Book, path: Path) -> Checkpoint | None:
     if (path.parent / "tile").is_dir():
         raise Unreadable(f"{path} belongs to a mirror: give the pin (CUSTODY_PIN) a file of its own.")
     if not path.exists() and path.parent.is_dir():
-        if _had(book, path):
+        with book.read() as connection:
+            known = _had(connection, path)
+        if known:
             raise Unreadable(
                 f"The pin {path} is gone, and this book has had one there. Is its disk there? If it is lost"
                 " for good, put a checkpoint there that you kept elsewhere: a mirror's file `checkpoint`, or"
@@ -105,8 +112,9 @@ def _read(book: Book, path: Path) -> Checkpoint | None:
         return None
     note = path.read_bytes()
     try:
+        note = whole(note)
         signed = book.signed(note)
-    except Unreadable:
+    except (Forged, Unreadable):
         signed = False
     if not signed:
         raise Unreadable(

@@ -558,7 +558,7 @@ class View:
         """For how long nothing could be recorded, since a standby of the database does not answer."""
         return self._book.database.waiting(self._connection)
 
-    def opened(self) -> str:
+    def unguarded(self) -> str:
         """What opens the ledger to changes, or to a loss, since a server began; empty where nothing does."""
         try:
             home.check(self._book.database, self._connection)

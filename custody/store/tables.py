@@ -387,7 +387,7 @@ class Draft(SQLModel, table=True):
 
 
 class Pulse(SQLModel, table=True):
-    """When a part of the system last finished its round."""
+    """When a part of the system last finished its round, or began: a pin (`custody.store.pin`)."""
 
     __tablename__: ClassVar = "pulse"
     name: str = _key(24)

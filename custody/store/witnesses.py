@@ -37,13 +37,11 @@ def published(book: Book, connection: sa.Connection, covering: int = 0) -> str:
     return newest
 
 
-def lacking(book: Book) -> str:
-    """What to tell who writes down what is published, where that is not all; empty where it is."""
-    with book.read() as connection:
-        note, newest = published(book, connection), newest_note(connection)
-    size, there = Checkpoint.of(note).size, Checkpoint.of(newest).size
+def lacking(book: Book, note: bytes) -> str:
+    """What to tell who wrote down this log up to this note, where that is not all; empty where it is."""
+    size, there = Checkpoint.of(note).size, Checkpoint.of(book.checkpoint()).size
     try:
-        book.trust.open(note.encode())
+        book.trust.open(note)
     except Unreadable as problem:
         return f"{problem} An auditor with this policy refuses it. `custody log publish` asks the witnesses."
     if size < there:

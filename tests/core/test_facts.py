@@ -111,6 +111,20 @@ def test_every_kind_says_who_signs_it_and_has_a_docstring(kind: type[Fact]) -> N
     assert kind.kind in KINDS
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_what_is_put_into_a_statement_makes_it_another_or_none(kind: str) -> None:
+    """At each place behind its kind: whatever reads is in the one spelling that it has."""
+    payload = next(example.payload() for example in EXAMPLES if example.fact.kind == kind)
+    for place in range(payload.index(b'"predicateType"'), len(payload) + 1):
+        for text in (b",", b"}", b" ", b"0", b"-", b'"', b",[]", b"\n", b"\xb2"):
+            changed = payload[:place] + text + payload[place:]
+            try:
+                read = Statement.read(changed)
+            except Unreadable:
+                continue
+            assert read.payload() == changed
+
+
 def test_no_text_of_a_fact_can_need_an_escape() -> None:
     """So that where a text ends can be seen in the JSON without reading it."""
     for rule in [rule for kind in KINDS.values() for rule in texts(kind)]:

@@ -101,6 +101,19 @@ def test_each_change_behind_its_back_is_named(loose: World, statement: str, name
     assert any(named in each.words for each in found), found
 
 
+@pytest.mark.on("sqlite")  # the other has no bytes among texts
+@pytest.mark.parametrize("kind", ["site", "alarm", "medium"])
+def test_a_row_whose_name_is_no_text_is_named(loose: World, kind: str) -> None:
+    """It would be found under no name, and yet be among all of its kind."""
+    number = {"alarm": {"number": "99"}}.get(kind, {})
+    with loose.unguarded() as owner:
+        columns = [column.name for column in SQLModel.metadata.tables[kind].columns]
+        values = [{"id": "cast(id AS BLOB)", **number}.get(name, f'"{name}"') for name in columns]
+        owner.execute(sa.text(f"INSERT INTO {kind} SELECT {', '.join(values)} FROM {kind} LIMIT 1"))  # noqa: S608
+    (found,) = fsck(loose.book)
+    assert f"in the table {kind} is not what the ledger says" in found.words
+
+
 def sam(world: World) -> Person:
     with world.book.world() as here:
         return here.get(Person, world.ids["sam"])
@@ -114,6 +127,7 @@ def sam(world: World) -> Person:
         ("UPDATE person SET grants = '{}' WHERE id = 'P-4'", "P-4 in the table person is not"),
         ("UPDATE alarm SET due = 'noon' WHERE id = 'A-2'", "A-2 in the table alarm is not"),
         ("UPDATE alarm SET due = 12 WHERE id = 'A-2'", "A-2 in the table alarm is not"),
+        ("UPDATE site SET zone = cast(x'ff41' AS TEXT) WHERE id = 'NORTH'", "NORTH in the table site is not"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_named_and_no_other(loose: World, statement: str, named: str) -> None:

@@ -87,6 +87,16 @@ def test_what_is_no_pin_of_this_log_is_refused_and_stays(loose: World, tmp_path:
         assert path.read_bytes() == wrong
 
 
+@pytest.mark.parametrize(("line_end", "last"), [("\n", ""), ("\n", "\n\n"), ("\r\n", "\r\n"), ("\r\n", "")])
+def test_a_note_out_of_a_mail_is_a_pin(loose: World, tmp_path: Path, line_end: str, last: str) -> None:
+    note = loose.book.checkpoint().rstrip("\n").replace("\n", line_end) + last
+    (tmp_path / "pin").write_bytes(note.encode())
+    pin.check(loose.book, tmp_path / "pin")
+    loose.register(1)
+    pin.keep(loose.book, tmp_path / "pin")
+    assert (tmp_path / "pin").read_text("utf-8") == loose.book.checkpoint()
+
+
 def test_a_mirrors_checkpoint_is_not_overwritten_by_a_pin(loose: World, tmp_path: Path) -> None:
     """It would run ahead of the mirror's tiles."""
     export.export_tiles(loose.book, tmp_path)

@@ -201,7 +201,7 @@ def test_a_right_that_is_given_to_a_running_servers_role_is_told(loose: World) -
         owner.exec_driver_sql(f"GRANT UPDATE ON entry TO {SERVERS}")
     why = f"The role {SERVERS} could update rows of entry."
     with view(loose.book, "P-1") as adas:
-        assert adas.opened().startswith(why)
+        assert adas.unguarded().startswith(why)
     found = daily.self_audit(loose.book)
     assert found is not None
     assert [(each.place, each.words[: len(why)]) for each in found] == [("book", why)]
@@ -527,7 +527,7 @@ def test_a_standby_for_which_no_commit_waits_is_refused(there: World, fragile: S
         with pytest.raises(Untrusted, match="CUSTODY_STANDBY=i-accept-that-a-failover-may-lose-hand-offs"):
             there.reopen()
         with view(there.book, "P-1") as adas:
-            assert adas.opened().startswith("A standby follows this database"), "that came while it runs"
+            assert adas.unguarded().startswith("A standby follows this database"), "that came while it runs"
         bold = home.open_book(there.folder, there.clock, secrets.token_bytes, may_lose=True)
         with view(bold, "P-1") as adas:
             assert adas.opened() == ""

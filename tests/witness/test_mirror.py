@@ -174,9 +174,13 @@ def test_a_mirror_is_read_again_whole(tmp_path: Path) -> None:
         with pytest.raises(Unreadable, match="Restore nothing from this mirror"):
             check(tmp_path, log.policy)
         (tmp_path / path).unlink()
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(Unreadable, match="is missing, or was cut short"):
             check(tmp_path, log.policy)
         (tmp_path / path).write_bytes(before[path])
+    (tmp_path / "lost.txt").write_bytes(b"a restore would refuse the folder for it")
+    with pytest.raises(Unreadable, match=r"lost.txt is no part of the log"):
+        check(tmp_path, log.policy)
+    (tmp_path / "lost.txt").unlink()
     assert held(tmp_path) == before
 
 

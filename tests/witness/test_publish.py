@@ -103,6 +103,21 @@ def test_a_cosigned_log_is_proved_to_be_the_only_history(town: Town) -> None:
     assert report.vouched == town.size
 
 
+def test_two_witnesses_cosign_one_checkpoint_of_a_log_that_grows_meanwhile(town: Town) -> None:
+    town.trust("one", 2)
+
+    def busy(url: str, body: bytes) -> tuple[int, bytes]:
+        answer = town.submit(url, body)
+        town.world.register(1)
+        return answer
+
+    for _ in range(2):
+        before = town.size
+        publish(town.world.book, busy)
+        report = judge(town)
+        assert (report.why, report.size, report.witnesses) == ("", before, ("a", "b"))
+
+
 def test_who_has_cosigned_the_newest_is_not_asked_again(town: Town) -> None:
     assert [each.asked for each in town.publish()] == [True, True]
     town.calls.clear()
@@ -178,12 +193,16 @@ def test_a_book_that_forgot_what_was_cosigned_is_asked_for_the_proof_again(town:
 
 
 def test_what_is_not_cosigned_yet_is_told_to_whoever_writes_it_down(town: Town) -> None:
-    assert witnesses.lacking(town.world.book).startswith("The checkpoint lacks the witnesses that the policy")
+    def said_of(folder: str) -> str:
+        export.export_tiles(town.world.book, town.folder / folder)
+        return witnesses.lacking(town.world.book, (town.folder / folder / "checkpoint").read_bytes())
+
+    assert said_of("mirror").startswith("The checkpoint lacks the witnesses that the policy wants")
     town.publish()
-    assert witnesses.lacking(town.world.book) == ""
+    assert said_of("mirror") == ""
     published = town.size
     town.world.register(1)
-    said = witnesses.lacking(town.world.book)
+    said = said_of("anew")
     assert said.startswith(f"It ends at {published:,} of {town.size:,} entries: what came later")
 
 
