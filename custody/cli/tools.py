@@ -160,6 +160,8 @@ def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
     """
     try:
         book = parts.open_book(folder)
+        if nightly and book.is_demo:
+            raise click.UsageError("A demo has a time of its own; the night of its book never comes.")
         if nightly:
             _every_night(book, parent)
             return

@@ -346,7 +346,7 @@ class Ladder(RuleBasedStateMachine):
         alarms.sight(self.world.book, self.world.consignment(trip.name).media[0], "in the tram")
         if trip.state != "arrived":
             self.oracle.arm(trip, "sighted", self.world.at, step=1)
-        elif trip.found_at is None or self.world.at - trip.found_at >= DAY:
+        elif trip.found_at is None or self.world.at - trip.found_at >= HOUR:
             trip.found_at = self.world.at
             self.beside.update({"hal", "max", *self.oracle.seniors} - self.oracle.gone)
 
