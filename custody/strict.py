@@ -387,7 +387,24 @@ def _spelling(hint: Any) -> str:
 def caught(hint: Any) -> str:
     """The same with one group: around a text what is within its quotation marks, or else around all."""
     spelling = _spelling(hint)
-    return f'"({spelling[1:-1]})"' if spelling.startswith('"') else f"({spelling})"
+    return f'"({spelling[1:-1]})"' if _is_text(hint) else f"({spelling})"
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether it is a text in JSON."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _is_text(_but_none(arguments))
+    if origin is Annotated:
+        return isinstance(arguments[1], Text)
+    return origin is Literal or hint in (str, datetime)
+
+
+def _item(hint: Any) -> Any:
+    """What the items of a sequence are; None of what is no sequence."""
+    if get_origin(hint) is Annotated:
+        return _item(get_args(hint)[0])
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
 
 
 def _reads_text(hint: Any) -> Reader | None:
@@ -396,12 +413,12 @@ def _reads_text(hint: Any) -> Reader | None:
         return _reads_text(_but_none(get_args(hint)))
     if hint is datetime:
         return read_time
-    if _spelling(hint).startswith('"'):
+    if _is_text(hint):
         return None
     if is_dataclass(hint) and isinstance(hint, type):
         return record(hint).read_text
     read = codec(hint)[0]
-    if _spelling(hint).startswith(r"\[(?:" + '"'):
+    if _is_text(_item(hint)):
         return lambda text: read(text[2:-2].split('","'))
     common = any(isinstance(rule, Most) and rule.common for rule in get_args(hint))
     return (lru_cache(maxsize=256) if common else _same)(lambda text: read(read_json(text.encode())))
