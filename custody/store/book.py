@@ -55,7 +55,9 @@ _KEEP_TEXT = sa.insert(tables.Private)
 _PLACES = sa.select(_entry.c.event_id, _entry.c.seq).where(
     _entry.c.event_id.in_(sa.bindparam("names", expanding=True))
 )
-_NEWEST = sa.select(_checkpoint.c.size, _checkpoint.c.root).order_by(_checkpoint.c.size.desc()).limit(1)
+_NEWEST = sa.select(_checkpoint.c.size, _checkpoint.c.root).where(
+    _checkpoint.c.size == sa.select(sa.func.max(_checkpoint.c.size)).scalar_subquery()
+)
 GROUP_MOST: Final = 64
 """Statements that share a transaction at most: what follows from them has its room on the page, too."""
 

@@ -137,10 +137,11 @@ def test_a_refused_round_logs_no_more(
         raise sqlite3.OperationalError("database or disk is full")
 
     def refuse(_cursor: object, sql: str, *_: Any) -> None:
-        if sql.startswith("INSERT INTO checkpoint"):
+        if sql.startswith('INSERT INTO "checkpoint"'):
             full()
 
-    sa.event.listen(loose.book.engine, "do_execute", refuse)
+    for kind in ("do_execute", "do_executemany"):
+        sa.event.listen(loose.book.engine, kind, refuse)
     stop = threading.Event()
     monkeypatch.setattr(stop, "wait", lambda _: stop.set())
     Monitor(loose.book, {"email": Notebook()}, "https://custody.test").run(stop)

@@ -530,7 +530,7 @@ def test_a_standby_for_which_no_commit_waits_is_refused(there: World, fragile: S
             assert adas.unguarded().startswith("A standby follows this database"), "that came while it runs"
         bold = home.open_book(there.folder, there.clock, secrets.token_bytes, may_lose=True)
         with view(bold, "P-1") as adas:
-            assert adas.opened() == ""
+            assert adas.unguarded() == ""
         bold.engine.dispose()
     finally:
         fragile.sql("SELECT pg_drop_replication_slot('other')")
