@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -142,7 +143,10 @@ class Supervisor(threading.Thread):
     def run(self) -> None:
         """Starts the child, waits for its end, and starts it again."""
         while True:
-            child = subprocess.Popen(self._command)  # noqa: S603 - our own command
-            code = child.wait()
-            log.error("a part ended and is started again", part=self._part, code=code)
+            try:
+                code = subprocess.Popen(self._command).wait()  # noqa: S603 - our own command
+                log.error("a part ended and is started again", part=self._part, code=code)
+            except Exception as problem:  # no memory, no process, no log: none of it may end the watching
+                with contextlib.suppress(Exception):
+                    log.exception("a part could not be started", part=self._part, why=str(problem))
             time.sleep(RESTART_AFTER)

@@ -164,6 +164,24 @@ def test_a_part_that_was_killed_is_started_again(service: Service, word: str) ->
     assert service.healthy()
 
 
+def test_a_part_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """For want of memory, say: here the program is not there at first."""
+    program = tmp_path / "part"
+    code = f"from custody.cli.serving import Supervisor; Supervisor('part', [{str(program)!r}]).run()"
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert b"could not be started" in supervisor.stdout.readline()  # type: ignore[union-attr]  # it is a pipe
+        (tmp_path / "written").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n", "ascii")
+        (tmp_path / "written").chmod(0o700)
+        (tmp_path / "written").rename(program)
+        until((tmp_path / "started").exists)
+    finally:
+        os.killpg(supervisor.pid, signal.SIGKILL)
+        supervisor.communicate()
+
+
 def test_clients_that_are_slow_on_purpose_stop_nobody_for_long(service: Service) -> None:
     """As many sockets as threads, each with the beginning of a form and no more."""
     head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\na="
