@@ -85,6 +85,22 @@ def filled(folder: Path) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def alone(folder: Path, taken: str) -> Iterator[None]:
+    """One process at a time is within, of those that ask for this folder; for others Conflict, so worded."""
+    import fcntl  # noqa: PLC0415 - not on every system on which an auditor works
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(taken) from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def shared(folder: Path) -> list[Path]:
     """The files in this folder that other accounts can read, or the group."""
     if not folder.stat().st_mode & 0o011:

@@ -8,7 +8,6 @@ stops it, the folder has one whole state or the next: the checkpoint is written 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -52,22 +51,18 @@ def _length(path: Path) -> int:
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """One at a time brings a folder up to date; Conflict where another is at it, or where it is a book's."""
-    inside = False
-    for each in (folder.resolve(), *folder.resolve().parents):
-        with contextlib.suppress(PermissionError):  # a folder of this name that is none of ours
-            inside = inside or (each / "keys" / "log.pem").exists()
-        if inside:
-            raise Conflict(f"{folder} is in the folder of a book, and would be lost with it. Take another.")
+    if any(map(_is_a_book, (folder.resolve(), *folder.resolve().parents))):
+        raise Conflict(f"{folder} is in the folder of a book, and would be lost with it. Take another.")
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Conflict(f"{folder} is being brought up to date just now, by another process.") from None
-    else:
+    with files.alone(folder, f"{folder} is being brought up to date just now, by another process."):
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _is_a_book(folder: Path) -> bool:
+    try:
+        return (folder / "keys" / "log.pem").exists()
+    except PermissionError:  # a folder of this name that is none of ours
+        return False
 
 
 def pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[int, int]:

@@ -12,13 +12,11 @@ another key.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -111,18 +109,11 @@ class Witness:
                 connection.execute(TABLE)
             return cls(folder, clock)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Conflict where this folder is served already: a second server is a second place at work."""
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(f"{self._folder} is served already, by another process. One is enough.") from None
-        else:
-            yield
-        finally:
-            os.close(descriptor)
+        return files.alone(
+            self._folder, f"{self._folder} is served already, by another process. One is enough."
+        )
 
     def add(self, vkey: str) -> str:
         """Trusts this key for the log that it names, whose origin is answered. What was cosigned stays.

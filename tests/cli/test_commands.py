@@ -1,7 +1,6 @@
 """The command line as an administrator and an auditor use it, each command in a process of its own."""
 
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -12,11 +11,11 @@ from pathlib import Path
 import pypdfium2
 import pytest
 import qrcode
+from cli.command import NOWHERE, ROOT, custody, init
 from world import World
 
 from custody.store.queries import view
 
-ROOT = Path(__file__).parents[2]
 LISTING = """\
   Storage Changer /dev/sg5:1 Drives, 3 Slots ( 1 Import/Export )
 Data Transfer Element 0:Empty
@@ -25,27 +24,6 @@ Data Transfer Element 0:Empty
       Storage Element 3 IMPORT/EXPORT:Full
 """
 SEATS = [f"{name} <{name.lower()}@small.test>" for name in ("Olive", "Dirk", "Kit", "Sue", "Cai")]
-
-
-def custody(*arguments: str, code: int = 0, **more: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CUSTODY_")}
-    run = subprocess.run(
-        [sys.executable, "-m", "custody", *arguments],
-        cwd=ROOT,
-        env={**environment, "PYTHONPATH": str(ROOT), **more},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == code, run.stdout + run.stderr
-    return run.stdout + run.stderr
-
-
-def init(folder: Path, *more: str) -> str:
-    who = ["--name", "Ada An", "--address", "ada@small.test", "--origin", "small.example/log"]
-    return custody("init", "--book", str(folder), *who, *more)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +84,6 @@ def test_a_book_is_never_made_over_another(small: tuple[Path, str]) -> None:
     folder, _ = small
     who = ["--name", "Eve", "--address", "eve@small.test", "--origin", "other.example/log"]
     assert "is not empty" in custody("init", "--book", str(folder), *who, code=1)
-
-
-NOWHERE = "postgresql://custody@127.0.0.1:1/custody"
 
 
 @pytest.mark.parametrize(

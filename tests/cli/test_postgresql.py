@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cli.test_commands import NOWHERE, ROOT, custody, init
+from cli.command import NOWHERE, ROOT, custody, init
 from postgresql import Server
 from world import World
 

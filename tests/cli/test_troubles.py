@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli.test_commands import ROOT, custody, init
+from cli.command import ROOT, custody, init
 from click.testing import CliRunner
 
 from custody import files
@@ -38,19 +38,9 @@ main()
 
 def stranger(*arguments: str, code: int = 2) -> str:
     """What a command says to an account that may not do it: all is imported before it becomes that."""
-    run = subprocess.run(
-        [sys.executable, "-c", AS_A_STRANGER, *arguments],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == code, run.stdout + run.stderr
-    assert "Traceback" not in run.stderr
-    return run.stdout + run.stderr
+    said = custody(*arguments, code=code, program=("-c", AS_A_STRANGER))
+    assert "Traceback" not in said
+    return said
 
 
 @pytest.fixture
