@@ -123,13 +123,18 @@ def making(folder: Path, place: Place | None = None) -> Iterator[None]:
             yield
         except BaseException:
             if place is not None and (folder / "database").exists():  # the tables are those of this book
-                with (
-                    contextlib.suppress(Exception),
-                    PostgreSQL(place.owner, owner=True).writing() as connection,
-                ):
-                    _clear(connection)
-                    connection.commit()
+                with contextlib.suppress(Exception):
+                    _empty(PostgreSQL(place.owner, owner=True))
             raise
+
+
+def _empty(database: Database) -> None:
+    try:
+        with database.writing() as connection:
+            _clear(connection)
+            connection.commit()
+    finally:
+        database.engine.dispose()
 
 
 def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
