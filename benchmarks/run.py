@@ -48,6 +48,7 @@ from world import World
 from custody.acts import media
 from custody.channels.email import Email, Relay
 from custody.facts import Statement
+from custody.garbage import search_seldom
 from custody.ledger.envelope import Envelope, pae
 from custody.ledger.keys import public_key
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
@@ -307,6 +308,7 @@ def the_book(folder: Path) -> list[Row]:
 
 def hand_offs(folder: Path) -> list[Row]:
     """Signed hand-offs as fast as 32 threads bring them, at half that rate, and what they leave behind."""
+    search_seldom()  # as a server does
     world, work = handoffs.prepared(folder / "hand-offs")
     first, second = work[: len(work) // 2], work[len(work) // 2 :]
     bound = handoffs.bare(world, first)

@@ -7,7 +7,6 @@ long ledger they are verified ahead, by a process for each core, while the entri
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import signal
 import threading
@@ -21,6 +20,7 @@ from typing import Final, NamedTuple
 
 from custody.errors import Conflict, Unreadable
 from custody.facts import NewerKind, Statement
+from custody.garbage import search_seldom, searched_seldom
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.keys import public_key
 from custody.ledger.merkle import leaf_hash
@@ -29,8 +29,6 @@ AT_ONCE: Final = 256
 """Entries that are read in one go."""
 HELPERS_MOST: Final = 8
 """Processes. The judging in order, which is one process's, keeps no more of them busy."""
-SELDOM: Final = 100_000
-"""New objects from one search for circles to the next."""
 AHEAD: Final = 3
 """Goes for each process that are under way or wait to be judged."""
 
@@ -97,7 +95,8 @@ def readings(
     With `helped` it is done by other processes, ahead of what is taken here.
     """
     goes = _several(entries)
-    with contextlib.closing(_by_helpers(goes, keys) if helped else _here(goes, keys)) as ahead, _seldom():
+    opened = _by_helpers(goes, keys) if helped else _here(goes, keys)
+    with contextlib.closing(opened) as ahead, searched_seldom():
         for some, unread in ahead:
             yield from zip(some, map(_read, unread), strict=True)
 
@@ -138,20 +137,9 @@ def _taken(ahead: deque[tuple[list[bytes], Future[list[Unread]]]]) -> tuple[list
     return some, done.result()
 
 
-@contextlib.contextmanager
-def _seldom() -> Iterator[None]:
-    """Circles are searched for seldom: the judging makes none, and searching took a tenth of it."""
-    before = gc.get_threshold()
-    gc.set_threshold(SELDOM)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 def _help() -> None:
     """A helper's beginning. It ends with its auditor, however that one ended."""
-    gc.set_threshold(SELDOM)
+    search_seldom()
     auditor = multiprocessing.parent_process()
     assert auditor is not None, "helpers have one"
 

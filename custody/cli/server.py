@@ -10,6 +10,7 @@ import click
 from gunicorn.app.base import BaseApplication
 
 from custody.cli import worker
+from custody.garbage import search_seldom
 from custody.settings import Settings
 
 
@@ -55,4 +56,5 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without t
 
     def load(self) -> Any:
         """Gunicorn asks for the application, in the worker."""
+        search_seldom()
         return self._make_app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import os
 import signal
@@ -17,6 +18,9 @@ import pytest
 from alarm.sink import Sink
 
 from custody.cli import parts
+from custody.cli.server import Server
+from custody.garbage import SELDOM
+from custody.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -202,3 +206,13 @@ def test_when_the_server_ends_its_parts_end(service: Service) -> None:
     service.process.terminate()
     assert service.process.wait(PATIENCE) == 0
     until(lambda: service.child("monitor") is None and service.child("--nightly") is None)
+
+
+def test_a_server_searches_seldom_for_garbage() -> None:
+    """Every request waits while Python searches, the longer the more a book has in memory."""
+    before = gc.get_threshold()
+    try:
+        Server(dict, Settings()).load()
+        assert gc.get_threshold()[0] == SELDOM
+    finally:
+        gc.set_threshold(*before)
