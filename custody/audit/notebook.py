@@ -56,6 +56,8 @@ _CONTENT: Final = (
     "SELECT quote(kind) || quote(words) FROM finding ORDER BY rowid",
 )
 """Every row but the standing, as a text."""
+_NEW: Final = hashlib.sha256(repr(None).encode()).digest()
+"""The digest of a notebook without a standing: in it lies nothing."""
 AT_ONCE: Final = 1000
 """Rows that are taken from the database in one go."""
 
@@ -178,7 +180,7 @@ class Notebook(World):
         (sound,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
         row = self._database.execute("SELECT value, digest FROM standing").fetchone()
         value: Any
-        value, digest = row or (None, hashlib.sha256(b"None").digest())
+        value, digest = row or (None, _NEW)
         if sound != "ok" or digest != self._digest(value):
             raise Unreadable("what is in it is not what was kept")
         return record(Standing).read(read_json(value)) if row is not None else None
