@@ -39,10 +39,13 @@ class Together(Generic[J]):
         self._arrived = threading.Condition(self._mutex)
         self._coming = 0
         self._queue: deque[_Seat[J]] = deque()
-        self._led = False
+        self._leader: _Seat[J] | None = None
 
     def __call__(self, prepare: Callable[[], J]) -> J:
-        """The job that `prepare` makes, after it was run. A group that would leave waits a moment for it."""
+        """The job that `prepare` makes, after it was run. A group that would leave waits a moment for it.
+
+        A thread that is interrupted while it waits holds up nobody.
+        """
         with self._mutex:
             self._coming += 1
         try:
@@ -52,28 +55,29 @@ class Together(Generic[J]):
                 self._coming -= 1
                 self._tell_who_lingers()
             raise
+        try:
+            self._sit(seat)
+            if self._leader is not seat:
+                seat.called.acquire()
+            if not seat.done:
+                self._lead()
+        except BaseException:
+            self._leave(seat)
+            raise
+        return seat.job
+
+    def _sit(self, seat: _Seat[J]) -> None:
+        """At the queue's end; whoever finds nobody leading leads."""
         with self._mutex:
             self._coming -= 1
             self._queue.append(seat)
             self._tell_who_lingers()
-            leads, self._led = not self._led, True
-        if not leads:
-            self._await(seat)
-        if not seat.done:
-            self._lead(seat)
-        return seat.job
+            self._leader = self._leader or seat
 
-    def _lead(self, seat: _Seat[J]) -> None:
-        """Runs the group at the head of the queue, where this seat is, and calls who is next."""
-        try:
-            with self._mutex:
-                self._arrived.wait_for(self._is_complete, LINGER)
-        except BaseException:
-            with self._mutex:
-                self._queue.remove(seat)
-            self._pass_on()
-            raise
+    def _lead(self) -> None:
+        """Runs the group at the head of the queue, where the leader is, and calls the next one."""
         with self._mutex:
+            self._arrived.wait_for(self._is_complete, LINGER)
             group = [self._queue.popleft() for _ in range(min(self._most, len(self._queue)))]
         try:
             self._run([each.job for each in group])
@@ -83,6 +87,19 @@ class Together(Generic[J]):
                 each.called.release()
             self._pass_on()
 
+    def _leave(self, seat: _Seat[J]) -> None:
+        if seat in self._queue:
+            with self._mutex:
+                self._queue.remove(seat)
+        if self._leader is seat:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._mutex:
+            self._leader = self._queue[0] if self._queue else None
+            if self._leader is not None:
+                self._leader.called.release()
+
     def _is_complete(self) -> bool:
         """Whether a group would gain nothing by waiting."""
         return not self._coming or len(self._queue) >= self._most
@@ -90,23 +107,3 @@ class Together(Generic[J]):
     def _tell_who_lingers(self) -> None:
         if self._is_complete():
             self._arrived.notify()
-
-    def _pass_on(self) -> None:
-        with self._mutex:
-            self._led = bool(self._queue)
-            if self._queue:
-                self._queue[0].called.release()
-
-    def _await(self, seat: _Seat[J]) -> None:
-        """Until it is done, or its turn to lead. A thread that is interrupted leaves, and leads nobody."""
-        try:
-            seat.called.acquire()
-        except BaseException:
-            with self._mutex:
-                waits = seat in self._queue
-                called = waits and not seat.called.locked()
-                if waits:
-                    self._queue.remove(seat)
-            if called:
-                self._pass_on()
-            raise

@@ -180,9 +180,55 @@ for thread in threads:
 counter.together(lambda: 2)
 assert counter.groups == [[0], [2]], counter.groups
 """
+CALLED = """
+import dis, sys, threading
+from custody.store.together import Together
+from store.test_together import Counter
+
+counter = Counter(most=1)
+threads = counter.arrive(range(1))
+
+def trace(frame, event, _):
+    '''Interrupts as `acquire` has returned, before anything else happens.'''
+    if frame.f_code is Together.__call__.__code__:
+        frame.f_trace_opcodes = True
+        if event == "opcode" and called.is_set() and before(frame) == "acquire":
+            raise KeyboardInterrupt
+    return trace
+
+def before(frame):
+    code = [each for each in dis.get_instructions(frame.f_code) if each.offset < frame.f_lasti]
+    return next((each.argval for each in reversed(code) if each.opname == "LOAD_METHOD"), None)
+
+called = threading.Event()
+
+def interrupted():
+    sys.settrace(trace)
+    try:
+        counter.together(lambda: 1)
+    except KeyboardInterrupt:
+        stopped.append(1)
+
+stopped = []
+threads.append(threading.Thread(target=interrupted))
+threads[-1].start()
+while not counter.together._queue:
+    threading.Event().wait(0.001)
+called.set()
+counter.go.set()
+for thread in threads:
+    thread.join(30)
+assert stopped
+last = threading.Thread(target=counter.together, args=(lambda: 2,), daemon=True)
+last.start()
+last.join(30)
+assert counter.groups == [[0], [2]], counter.groups
+"""
 
 
-@pytest.mark.parametrize("story", [INTERRUPTED, LINGERING], ids=["in the queue", "at its head"])
+@pytest.mark.parametrize(
+    "story", [INTERRUPTED, LINGERING, CALLED], ids=["in the queue", "at its head", "as their turn comes"]
+)
 def test_who_is_interrupted_while_they_wait_keeps_nobody_waiting(story: str) -> None:
     """As by Ctrl-C, which comes to a process's main thread: so it is a process of its own."""
     tests = Path(__file__).parents[1]
