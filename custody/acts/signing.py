@@ -91,23 +91,41 @@ def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how
     their turn; Impossible where the statement cannot follow what stands in the ledger.
     """
     read = Statement.read(payload)
+    mine = Signature(key, one_spelling(signature))
+    theirs = _other_signature(book, payload, key) if isinstance(read.fact, Handed) else None
+    if theirs is not None:  # nothing is left to decide: it shares a transaction with others
+        with book.world() as world:
+            _check(world, read, payload, mine, by)
+        return submit(book, payload, {theirs.key: theirs.der, mine.key: mine.der}, how=how)
     with book.page(how) as page:
-        if not page.now - KEPT_FOR <= read.made <= page.now + timedelta(minutes=5):
-            raise Conflict(
-                "This was written more than a day ago, or its clock is wrong. Load the page again, and sign"
-                " what it says now."
-            )
-        spki = _key_of(page, read.fact, by, key)
-        mine = Signature(key, one_spelling(signature))
-        if not public_key(spki).verifies(mine.der, pae(payload)):
-            raise Forged("The signature does not hold. Load the page again, and sign again.")
-        check_subject(page.world, read)
-        _permit(page, read.fact, by)
+        _check(page.world, read, payload, mine, by)
         if read.fact.signed is Signed.PERSON:
             recorded = page.admit(Envelope(payload, (mine,)))
             _tell(page, read.fact, recorded)
             return Outcome(recorded.event, recorded.seq)
         return _with_the_other(page, read.fact, payload, mine, by)
+
+
+def _check(world: World, read: Statement, payload: bytes, mine: Signature, by: str) -> None:
+    """What must hold before a signature is taken, beside all that the ledger itself wants."""
+    if not world.now - KEPT_FOR <= read.made <= world.now + timedelta(minutes=5):
+        raise Conflict(
+            "This was written more than a day ago, or its clock is wrong. Load the page again, and sign"
+            " what it says now."
+        )
+    spki = _key_of(world, read.fact, by, mine.key)
+    if not public_key(spki).verifies(mine.der, pae(payload)):
+        raise Forged("The signature does not hold. Load the page again, and sign again.")
+    check_subject(world, read)
+    _permit(world, read.fact, by)
+
+
+def _other_signature(book: Book, payload: bytes, key: str) -> Signature | None:
+    """What the other party has signed this with, where they have."""
+    query = sa.select(_draft).where(_draft.c.id == event_id(payload), _draft.c.key != key)
+    with book.read() as connection:
+        draft = connection.execute(query).first()
+    return None if draft is None else Signature(draft.key, draft.signature)
 
 
 def submit(book: Book, payload: bytes, signatures: Mapping[str, bytes], *, how: str = "scanner") -> Outcome:
@@ -145,13 +163,13 @@ def withdraw(book: Book, by: str, event: str, *, how: str = "web") -> None:
             raise NotFound("There is no such statement of yours that still waits for a signature.")
 
 
-def _key_of(page: Page, fact: Fact, by: str, key: str) -> str:
+def _key_of(world: World, fact: Fact, by: str, key: str) -> str:
     """The public key of this person's own device; a device that is being enrolled brings its own."""
     if isinstance(fact, Enrolled) and public_key(fact.key).id == key:
         if fact.person != by:
             raise Forbidden("A person enrols a device for themself, in their own session.")
         return fact.key
-    device = page.world.find(Device, key)
+    device = world.find(Device, key)
     if device is None or device.person != by:
         raise Forbidden("This browser's key is not enrolled for you. Enrol it first (page Devices).")
     if device.revoked_at is not None:
@@ -255,28 +273,28 @@ def _make_room(page: Page, fact: Fact, by: str, event: str) -> None:
 # ------------------------------------------------------------------------------------------- the policy
 
 
-def _permit(page: Page, fact: Fact, by: str) -> None:
+def _permit(world: World, fact: Fact, by: str) -> None:
     """Forbidden or Conflict where policy is against it. A kind that is not listed is signed by nobody."""
     if type(fact) not in _PERMITTED:
         raise Forbidden("This is nothing that a person signs.")
-    _PERMITTED[type(fact)](page.world, fact, by, page)
+    _PERMITTED[type(fact)](world, fact, by)
 
 
-def _approve(world: World, fact: Approved, by: str, page: Page) -> None:
+def _approve(world: World, fact: Approved, by: str) -> None:
     consignment = world.get(Consignment, fact.consignment)
     person = require(world, by, "approve a consignment")
     if not person.senior:
         require(world, by, "approve a consignment", site=consignment.from_site)
-    consignments.check_approval(world, consignment, fact, page.now)
+    consignments.check_approval(world, consignment, fact, world.now)
 
 
-def _enrol(world: World, fact: Enrolled, by: str, _: Page) -> None:
+def _enrol(world: World, fact: Enrolled, by: str) -> None:
     world.get(Person, fact.person)
     if by not in (fact.person, world.log.founder):
         require(world, by, "confirm a device")
 
 
-def _hand(world: World, fact: Handed, by: str, _: Page) -> None:
+def _hand(world: World, fact: Handed, by: str) -> None:
     consignment = world.get(Consignment, fact.consignment)
     if by != consignment.holder:  # whose contract has ended may still hand over what they hold
         person = require(world, by, "hand over")
@@ -289,12 +307,12 @@ def _hand(world: World, fact: Handed, by: str, _: Page) -> None:
         raise Conflict(f"{consignment.id} has moved on since this was written. Begin the hand-off anew.")
 
 
-def _invite(world: World, fact: Invited, by: str, _: Page) -> None:
+def _invite(world: World, fact: Invited, by: str) -> None:
     require(world, by, "invite a person")
     check_roles(world, fact.grants, fact.organisation)
 
 
-def _grant(world: World, fact: Granted, by: str, _: Page) -> None:
+def _grant(world: World, fact: Granted, by: str) -> None:
     require(world, by, "change a person's roles")
     person = world.get(Person, fact.person)
     check_roles(world, fact.grants, person.organisation)
@@ -303,7 +321,7 @@ def _grant(world: World, fact: Granted, by: str, _: Page) -> None:
     check_overseers(world, person, fact.grants)
 
 
-def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:
+def _set_route(world: World, fact: Routed, by: str) -> None:
     require(world, by, "set a route")
     if fact.ladder != DEFAULT_LADDER:
         raise Conflict("A route has the default ladder until ladders can be edited by two.")
@@ -312,15 +330,15 @@ def _set_route(world: World, fact: Routed, by: str, _: Page) -> None:
         raise Conflict(f"The route {fact.route} leads elsewhere. Take another code for a new route.")
 
 
-_PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, str, Page], Any]]] = {
+_PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, str], Any]]] = {
     Approved: _approve,
     Enrolled: _enrol,
     Granted: _grant,
     Handed: _hand,
     Invited: _invite,
-    Packed: lambda world, fact, by, _page: require(world, by, "pack a case", site=fact.site),
+    Packed: lambda world, fact, by: require(world, by, "pack a case", site=fact.site),
     Routed: _set_route,
-    Seconded: lambda world, _fact, by, _page: require(world, by, "stand by a receipt"),
-    Decided: lambda world, _fact, by, _page: require(world, by, "decide on an incident"),
-    SetUpClosed: lambda world, _fact, by, _page: require(world, by, "close the set-up"),
+    Seconded: lambda world, _fact, by: require(world, by, "stand by a receipt"),
+    Decided: lambda world, _fact, by: require(world, by, "decide on an incident"),
+    SetUpClosed: lambda world, _fact, by: require(world, by, "close the set-up"),
 }
