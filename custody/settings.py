@@ -15,7 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """What a process runs with."""
 
-    model_config = SettingsConfigDict(env_prefix="CUSTODY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CUSTODY_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     book: Path = Field(Path("book"), description="the folder of the book")
     standby: Literal["synchronous", "i-accept-that-a-failover-may-lose-hand-offs"] = Field(

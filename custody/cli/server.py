@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -29,10 +30,28 @@ def check_listening(host: str, port: int, *, encrypted: bool) -> None:
             raise click.UsageError(f"Port {port} on {host} cannot be had: {problem.strerror}.") from None
 
 
+def _check_tls(settings: Settings) -> None:
+    """Refuses a certificate that could encrypt nothing: gunicorn would listen, and fail at each line."""
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise click.UsageError("CUSTODY_TLS_CERTIFICATE and CUSTODY_TLS_KEY go together.")
+    if settings.tls_certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as problem:  # a file that is not there, and one that is no certificate
+        why = problem.strerror or str(problem)
+        files = f"CUSTODY_TLS_CERTIFICATE {settings.tls_certificate} and CUSTODY_TLS_KEY {settings.tls_key}"
+        raise click.UsageError(f"{files} cannot be used: {why}.") from None
+
+
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types
-    """One process with threads: SQLite has one writer."""
+    """One process with threads: SQLite has one writer.
+
+    click.UsageError where the settings name a certificate that cannot be used.
+    """
 
     def __init__(self, make_app: Callable[[], Any], settings: Settings) -> None:
+        _check_tls(settings)
         self._make_app = make_app
         self._settings = settings
         super().__init__()

@@ -82,6 +82,7 @@ def serve(folder: Path, without_monitor: bool) -> None:
     book = parts.open_book(folder)
     if book.is_demo:
         raise click.UsageError("A demo's book is served by `custody demo` alone: it accepts one-time links.")
+    server = Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder)), settings)
     if not without_monitor:
         parts.channels(settings, parts.clock)
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
@@ -93,7 +94,7 @@ def serve(folder: Path, without_monitor: bool) -> None:
         command += ["--every", str(PUBLISH_EVERY), "--parent", str(os.getpid())]
         Supervisor("publisher", command).start()
     book.engine.dispose()  # SQLite's connections must not cross a fork: the worker opens its own
-    Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder)), settings).run()
+    server.run()
 
 
 def pages(book: Book, settings: WebSettings) -> Flask:
@@ -145,8 +146,9 @@ class Supervisor(threading.Thread):
         while True:
             try:
                 code = subprocess.Popen(self._command).wait()  # noqa: S603 - our own command
+                time.sleep(RESTART_AFTER)  # where all of it is being stopped, this is the end
                 log.error("a part ended and is started again", part=self._part, code=code)
             except Exception as problem:  # no memory, no process, no log: none of it may end the watching
                 with contextlib.suppress(Exception):
                     log.exception("a part could not be started", part=self._part, why=str(problem))
-            time.sleep(RESTART_AFTER)
+                time.sleep(RESTART_AFTER)

@@ -78,8 +78,9 @@ def serve(folder: Path, host: str, port: int) -> None:
     check_listening(host, port, encrypted=True)  # an open address will do: there is no secret on this line
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     with here.alone():
+        server = Quiet(lambda: here, Settings(listen=listen))
         click.echo(f"{here.vkey} answers on {host}, port {port}.", err=True)
-        Quiet(lambda: here, Settings(listen=listen)).run()
+        server.run()
 
 
 class Quiet(Server):

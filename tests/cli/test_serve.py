@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from alarm.sink import Sink
 
@@ -216,3 +217,25 @@ def test_a_server_searches_seldom_for_garbage() -> None:
         assert gc.get_threshold()[0] == SELDOM
     finally:
         gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "words"),
+    [
+        ("nowhere.pem", "nowhere.pem", "nowhere.pem cannot be used: No such file"),
+        ("garbage", "garbage", "cannot be used: .SSL"),
+        ("garbage", None, "go together"),
+    ],
+)
+def test_a_certificate_that_could_encrypt_nothing_is_refused(
+    tmp_path: Path, certificate: str, key: str | None, words: str
+) -> None:
+    (tmp_path / "garbage").write_text("no certificate", "ascii")
+    settings = Settings(tls_certificate=tmp_path / certificate, tls_key=tmp_path / key if key else None)
+    with pytest.raises(click.UsageError, match=words):
+        Server(dict, settings)
+
+
+def test_a_setting_that_is_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_PIN", "")
+    assert Settings().pin is None

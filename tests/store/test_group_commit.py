@@ -95,6 +95,25 @@ def test_many_threads_statements_share_a_transaction(box: World) -> None:
     assert size(box) == entries + 12 + groups
 
 
+def test_the_giver_s_signature_in_a_browser_shares_one_too(box: World) -> None:
+    payloads = hand_offs(box, 6)
+
+    def signing_as(name: str, payload: bytes) -> Call:
+        key = box.keys[name]
+        signature = key.sign(pae(payload))
+        return lambda: signing.sign(box.book, box.ids[name], payload, key.public.id, signature)
+
+    for payload in payloads:
+        signing_as("carl", payload)()
+    before = checkpoints(box)
+    outcomes = together(box, [signing_as("ann", payload) for payload in payloads])
+    assert checkpoints(box) - before in {1, 2}
+    assert [box.get(HandOff, outcome.event).status for outcome in outcomes] == ["recorded"] * 6
+    assert not signing.drafts(box.book, box.ids["ann"])
+    with pytest.raises(Conflict, match="has moved on"):
+        signing_as("ann", payloads[0])()
+
+
 def test_what_cannot_be_is_refused_alone(box: World) -> None:
     good = hand_offs(box, 4)
     elsewhere = replace(Statement.read(good[0]), origin="other.example/log").payload()
