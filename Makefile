@@ -32,7 +32,7 @@ bench:
 
 torture:
 	@.ci/ready test
-	@$(python) -m pytest tests -m torture
+	@$(python) -m pytest -n 2 tests -m torture
 
 lock:
 	@.ci/lock $(if $(UPGRADE),--upgrade)

@@ -25,10 +25,8 @@ def tell_checkpoint(book: Book, *, how: str = "monitor") -> bool:
     with book.page(how) as page:
         if not daily.is_owed(page.world, Pin, page.now):
             return False
-        fact = daily.pin(page.world, Checkpoint.of(newest_note(page.connection)).seen)
-        if fact is not None:
-            page.record(fact)
-        return fact is not None
+        page.record(daily.pin(page.world, Checkpoint.of(newest_note(page.connection)).seen))
+        return True
 
 
 def self_audit(

@@ -55,10 +55,9 @@ def is_done(world: World, kind: type[Noun], now: datetime) -> bool:
     return world.find(kind, day(now)) is not None
 
 
-def pin(world: World, checkpoint: str) -> Pinned | None:
-    """The fact that tells the seniors this checkpoint, `"<size> <root>"`; None where there is no senior."""
-    told = _seniors(world)
-    return Pinned(checkpoint, told) if told else None
+def pin(world: World, checkpoint: str) -> Pinned:
+    """The fact that tells the seniors this checkpoint, `"<size> <root>"`."""
+    return Pinned(checkpoint, _seniors(world))
 
 
 def self_audit(world: World, differences: int, first: Difference | None) -> SelfAudited:
@@ -67,7 +66,9 @@ def self_audit(world: World, differences: int, first: Difference | None) -> Self
 
 
 def _seniors(world: World) -> tuple[Recipient, ...]:
-    return tuple(Recipient(person, "email") for person in dict.fromkeys(overseers(world)))
+    """While nobody is one, the founder, who is still setting the book up."""
+    found = overseers(world) or [world.log.founder]
+    return tuple(Recipient(person, "email") for person in dict.fromkeys(found))
 
 
 def pinned(world: World, event: Event) -> None:

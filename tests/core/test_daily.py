@@ -59,11 +59,13 @@ def test_what_was_done_is_not_owed_again_until_the_next_day() -> None:
     assert rules.is_owed(world, SelfAudit, MORNING)
 
 
-def test_without_a_senior_no_checkpoint_is_told() -> None:
+def test_while_nobody_is_a_senior_the_founder_is_told() -> None:
     world = small_world()
-    assert rules.pin(world, f"2 {ROOT}") == Pinned(f"2 {ROOT}", (Recipient("P-1", "email"),))
     world.put(Person("P-1", "HOME", (Grant("admin"),), "", "P-1"))
-    assert rules.pin(world, f"2 {ROOT}") is None
+    assert rules.pin(world, f"2 {ROOT}") == Pinned(f"2 {ROOT}", (Recipient("P-1", "email"),))
+    assert rules.self_audit(world, 1, "tables").told == (Recipient("P-1", "email"),)
+    world.put(Person("P-2", "HOME", (Grant("senior-manager"),), "", "P-1"))
+    assert rules.pin(world, f"2 {ROOT}") == Pinned(f"2 {ROOT}", (Recipient("P-2", "email"),))
 
 
 def test_seniors_are_told_once_each_and_only_where_something_differs() -> None:
