@@ -116,9 +116,10 @@ def read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield "checkpoint", note
         wanted = ["checkpoint", *paths(Checkpoint.of(note).size)]
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-        if found != set(wanted):
-            odd = min(found ^ set(wanted))
-            raise Unreadable(f"{odd} is missing from the folder, or does not belong there.")
+        if missing := set(wanted) - found:
+            raise Unreadable(f"{min(missing)} is missing from the folder.")
+        if strays := found - set(wanted):
+            raise Unreadable(f"{min(strays)} is no part of this log. Judge the folder without it.")
         for path in wanted[1:]:
             yield path, (folder / path).read_bytes()
     except OSError as problem:

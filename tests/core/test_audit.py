@@ -338,6 +338,50 @@ def test_a_pin_of_a_longer_or_another_history(loose: World, small: Small, desk: 
         assert "step 3    FAILED" in desk.out
 
 
+def test_one_log_of_a_policy_pins_nothing_in_the_name_of_another(loose: World, desk: Desk) -> None:
+    neighbour = LogKey("other.example/log", Ed25519PrivateKey.generate())
+    policy = f"log {neighbour.verifier}\n".encode() + loose.policy()
+    assert desk.audit(loose.bundle(), policy, loose.book.checkpoint().encode()) == 0
+    ours = Checkpoint.of(loose.book.checkpoint())
+    assert desk.audit(loose.bundle(), policy, neighbour.sign(ours).encode()) == 1
+    assert "A pinned checkpoint is not this log's." in desk.out
+
+
+class Changing(io.BytesIO):
+    """A file that somebody writes anew once it has been gone through."""
+
+    def __init__(self, first: bytes, then: bytes) -> None:
+        super().__init__(first)
+        self._then, self._to_read = then, len(first)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._to_read -= len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        if self._to_read <= 0 and (offset, whence) == (0, 0):
+            super().seek(0)
+            self.write(self._then)
+        return super().seek(offset, whence)
+
+
+def test_files_that_change_while_they_are_read_are_not_called_sound(loose: World, tmp_path: Path) -> None:
+    """Two true histories of one size: the one that was hashed and the one that is judged."""
+    twin = loose.copy(tmp_path / "twin")
+    loose.register(1)
+    twin.register(1)
+    first, then = loose.bundle(), twin.bundle()
+    twin.book.engine.dispose()
+    assert audit.verify(io.BytesIO(first), loose.policy()).sound
+    assert audit.verify(io.BytesIO(then), loose.policy()).sound
+    report = audit.verify(Changing(first, then), loose.policy())
+    assert (report.failed, report.why) == (
+        2,
+        "The files were changed while they were read. Judge a copy that nobody writes to.",
+    )
+
+
 def test_the_receipt_that_a_party_kept_is_a_pin(loose: World, desk: Desk) -> None:
     name = loose.dispatch()
     with view(loose.book, loose.ids["carl"]) as carls:

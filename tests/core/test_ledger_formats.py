@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import struct
+import zlib
 
 import pytest
 from core.rfc6962 import mth
@@ -701,6 +702,18 @@ def test_a_key_of_another_kind_is_not_taken() -> None:
 
 
 # ------------------------------------------------------------------------------------------- how long it is
+
+
+def test_a_bundle_tells_the_truth_about_its_checksums() -> None:
+    """A lie that stands in both places where one does: what was unpacked would not be what was judged."""
+    note = LOG.sign(Checkpoint(LOG.verifier.name, 0, Frontier().root())).encode()
+    out = io.BytesIO()
+    bundle.write(out, [("checkpoint", note)])
+    assert list(bundle.read(io.BytesIO(out.getvalue())))
+    true = zlib.crc32(note).to_bytes(4, "little")
+    assert out.getvalue().count(true) == 2
+    with pytest.raises(Unreadable, match="own checksum"):
+        list(bundle.read(io.BytesIO(out.getvalue().replace(true, bytes(4)))))
 
 
 def test_a_bundle_ends_where_its_format_does() -> None:
