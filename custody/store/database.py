@@ -328,17 +328,21 @@ class PostgreSQL(Database):
 
     @override
     def check_standby(self, connection: sa.Connection) -> None:
-        """A base backup is no standby; where its role may not know which it is, it takes it for one."""
+        """A base backup is no standby; where its role may not know which it is, it takes it for one.
+
+        Beside a standby that is waited for, such a role does not see one that is not.
+        """
         followed = (
             "SELECT current_setting('synchronous_standby_names') = '' AND (EXISTS (SELECT FROM"
             " pg_stat_replication WHERE COALESCE(state, 'streaming') IN ('streaming', 'catchup')) OR EXISTS"
             " (SELECT FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary))"
+            " OR EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'async')"
         )
         if not self.may_lose and connection.scalar(sa.text(followed)):
             raise Untrusted(
-                "A standby follows this database, and no commit waits for it: a failover would lose hand-offs"
-                " that were answered. Name it in synchronous_standby_names (docs/postgresql.md), or say in so"
-                f" many words that you take it upon you: CUSTODY_STANDBY={MAY_LOSE}"
+                "A standby follows this database, and no commit waits for it: a failover to it would lose"
+                " hand-offs that were answered. Name it in synchronous_standby_names (docs/postgresql.md), or"
+                f" say in so many words that you take it upon you: CUSTODY_STANDBY={MAY_LOSE}"
             )
 
     @override

@@ -22,7 +22,7 @@ from postgresql import SERVERS, Server
 from world import START, World
 
 from custody.acts import signing
-from custody.errors import Away
+from custody.errors import Away, Untrusted
 from custody.facts import SiteOpened
 from custody.ledger.note import Checkpoint
 from custody.rules.people import Site
@@ -117,6 +117,26 @@ def test_a_failover_loses_nothing_that_was_acknowledged(
     assert Checkpoint.of(shared.book.checkpoint()).size == before + 2 * len(acknowledged), (
         "each is there once"
     )
+
+
+def test_a_standby_that_no_commit_waits_for_is_refused_beside_one_that_is_waited_for(
+    shared: World, primary: Server, standby: Server
+) -> None:
+    primary.sql(f"GRANT pg_read_all_stats TO {SERVERS}")  # as docs/postgresql.md has it
+    with Server("fsync=on") as third:
+        third.follow(primary, "third")
+        states = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1"
+        while primary.sql(states) != [("async",), ("sync",)]:
+            time.sleep(0.02)
+        with pytest.raises(Untrusted, match="no commit waits for it"):
+            shared.reopen()
+        primary.set_standby("ANY 1 (standby, third)")
+        while primary.sql(states) != [("quorum",), ("quorum",)]:
+            time.sleep(0.02)
+        shared.reopen()
+        primary.set_standby("standby")
+    assert standby.data.exists()
+    shared.reopen()
 
 
 def test_a_hand_off_waits_for_a_lost_standby_and_is_answered_once_it_is_back(
