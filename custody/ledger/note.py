@@ -281,7 +281,7 @@ class Policy:
             if not waiting:
                 raise Unreadable(
                     f"The checkpoint's signature of {line.name} is of nobody whom the policy names, or it is"
-                    " out of order."
+                    " out of order. Is there a newer policy?"
                 )
             name, key = waiting.pop(0)
             if not key.verifies(line.signature, note.text):
