@@ -9,15 +9,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from judges.evidence import Evidence, spki_pem
+from securesystemslib import dsse, signer
+from securesystemslib.exceptions import VerificationError as Refused
 
 from custody.ledger.envelope import Envelope
 from custody.ledger.keys import SigningKey
-
-dsse = pytest.importorskip("securesystemslib.dsse", reason="install the Python package securesystemslib")
-signer = pytest.importorskip("securesystemslib.signer", reason="install securesystemslib whole")
-Refused = pytest.importorskip(
-    "securesystemslib.exceptions", reason="install securesystemslib whole"
-).VerificationError
 
 
 def theirs(key: SigningKey, name: str | None = None) -> Any:
