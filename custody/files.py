@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -15,6 +19,10 @@ SMALL: Final = 1 << 20
 """Bytes that a policy, a checkpoint, a receipt, a key or a token has at most, and many times over."""
 LISTING: Final = 1 << 26
 """The same of a library's listing, and of a table of what is on its tapes."""
+PARTS: Final = ".*.part"
+"""The names of what is not whole yet: all that a kill leaves behind."""
+_NOT_OF_FOLDERS: Final = (errno.EACCES, errno.EBADF, errno.EINVAL)
+"""What Windows and some network shares say of a folder that is to be on the disk."""
 
 
 def read(path: Path, most: int = SMALL) -> bytes:
@@ -36,22 +44,37 @@ def about(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(target: Path) -> Iterator[BinaryIO]:
-    """To be written into. The file has its name when the block has ended well, and is on the disk then.
+def whole(target: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """To be written into. The file has its name when the block has ended well, and both are on the disk then.
 
-    Conflict where something of this name is no file: a device or a folder is never replaced.
+    `mode` is who may do what with it, less the umask. Conflict where something of this name is no file: a
+    device or a folder is never replaced. Any number may write at once, and the last to end has the name.
     """
     if target.exists() and not target.is_file():
         raise Conflict(f"{target} is no file, and nothing was written to it. Give the name of a file.")
-    part = target.with_name(f".{target.name}.part")
+    with _appearing(target, mode, os.replace) as out:
+        yield out
+
+
+def make(path: Path, data: bytes) -> None:
+    """A new file, as `whole`, that its owner alone can read; FileExistsError where there is one."""
+    with _appearing(path, 0o600, os.link) as out:
+        out.write(data)
+
+
+@contextlib.contextmanager
+def _appearing(target: Path, mode: int, name: Callable[[Path, Path], None]) -> Iterator[BinaryIO]:
+    """A file with a drawn name, which nobody can have put there before, until it is whole."""
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("wb") as out:
+        with open(part, "xb", opener=functools.partial(os.open, mode=mode)) as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
-        part.replace(target)
+        name(part, target)
+        _settle(target.parent)
     except OSError as problem:
-        if problem.filename in (None, str(part)):
+        if problem.filename is None or str(problem.filename) == str(part):
             problem.filename = str(target)
         raise
     finally:
@@ -59,29 +82,46 @@ def whole(target: Path) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
-def make(path: Path, data: bytes) -> None:
-    """A new file that its owner alone can read, whatever the umask."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+def _settle(folder: Path) -> None:
+    """The names in a folder are on the disk, where the system can be asked for it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as problem:
+        if problem.errno not in _NOT_OF_FOLDERS:
+            raise
 
 
 def make_folder(path: Path) -> None:
     """A folder that its owner alone can enter, whatever the umask; one that is there becomes so."""
     path.mkdir(0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
+    _settle(path.parent)
 
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
     """A folder to be filled, empty or not there yet, for its owner alone; as it was where the block fails."""
-    new = not folder.exists()
-    make_folder(folder)
+    made = [at for at in (folder, *folder.parents) if not at.exists()]
+    mode = None if made else stat.S_IMODE(folder.stat().st_mode)
     try:
+        make_folder(folder)
         yield
     except BaseException:
-        for path in (folder,) if new else tuple(folder.iterdir()):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):  # why it failed is told, and not this
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            if mode is not None:
+                folder.chmod(mode)
+        for at in made:
+            with contextlib.suppress(OSError):
+                at.rmdir()
         raise
 
 
@@ -111,7 +151,7 @@ def shared(folder: Path) -> list[Path]:
 def told(problem: OSError) -> str:
     """What the system refused, in a sentence: of which file, whose that is, and as whom this runs."""
     why = problem.strerror or str(problem) or type(problem).__name__
-    if problem.filename is None:
+    if problem.filename is None or isinstance(problem.filename, int):
         return f"What was read or written broke off: {why}."
     path = Path(os.fsdecode(problem.filename))
     words = f"{path} cannot be read or written: {why}."

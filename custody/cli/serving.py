@@ -34,6 +34,8 @@ RESTART_AFTER = 1.0
 """Seconds until a part that has ended is started again."""
 PUBLISH_EVERY = 10.0
 """Seconds between two rounds of asking the witnesses."""
+SESSION_KEY = 64
+"""Hexadecimal digits of the key that signs session cookies."""
 
 
 @click.command()
@@ -128,9 +130,13 @@ def _incident_pdf(book: Book, name: str) -> bytes:
 
 
 def _session_key(path: Path) -> str:
-    if not path.exists():
-        files.make(path, secrets.token_hex(32).encode())
-    return path.read_text("ascii").strip()
+    """One that is empty or cut short, as a full disk may leave it, is no key, and is made anew."""
+    key = files.read(path).decode("ascii", "replace").strip() if path.exists() else ""
+    if len(key) < SESSION_KEY:
+        key = secrets.token_hex(SESSION_KEY // 2)
+        with files.whole(path, 0o600) as out:
+            out.write(key.encode())
+    return key
 
 
 class Supervisor(threading.Thread):

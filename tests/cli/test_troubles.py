@@ -17,8 +17,10 @@ from cli.command import ROOT, custody, init
 from click.testing import CliRunner
 
 from custody import files
+from custody.cli.serving import web_settings
 from custody.cli.witness import witness
 from custody.errors import Conflict
+from custody.settings import Settings
 
 WHO = ("--name", "Ada An", "--address", "ada@small.test", "--origin", "small.example/log")
 STRANGER = 65534
@@ -133,6 +135,9 @@ def test_an_error_without_a_file_names_none() -> None:
     assert files.told(OSError(28, "No space left on device")) == (
         "What was read or written broke off: No space left on device."
     )
+    assert files.told(OSError(9, "Bad file descriptor", 3)) == (
+        "What was read or written broke off: Bad file descriptor."
+    )
 
 
 # ---------------------------------------------------------------------------------------------- full disks
@@ -243,6 +248,107 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, files.whole(tmp_path / "none" / "new"):
         pass
     assert files.told(caught.value).startswith(f"{tmp_path / 'none' / 'new'} cannot be read or written")
+
+
+def test_two_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    target = tmp_path / "b.zip"
+    with files.whole(target) as slow:
+        slow.write(b"slow, half")
+        slow.flush()
+        with files.whole(target) as quick:
+            quick.write(b"quick")
+        assert target.read_bytes() == b"quick"
+        slow.write(b" and half")
+    assert target.read_bytes() == b"slow, half and half"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
+
+
+def test_what_a_kill_left_harms_no_later_writer(tmp_path: Path) -> None:
+    """It has a drawn name: so nobody can put a link or a pipe there before."""
+    script = f"""
+import os
+from pathlib import Path
+from custody import files
+with files.whole(Path({str(tmp_path / "new")!r})) as out:
+    out.write(b"half")
+    out.flush()
+    os._exit(9)
+"""
+    names = set()
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 9
+        names = {path.name for path in tmp_path.glob(files.PARTS)}
+    assert len(names) == 2
+    with files.whole(tmp_path / "new") as out:
+        out.write(b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "new"}
+
+
+@pytest.mark.skipif(shutil.which("strace") is None and "CI" not in os.environ, reason="there is no strace")
+def test_a_file_and_its_name_are_on_the_disk(tmp_path: Path) -> None:
+    script = f"""
+from pathlib import Path
+from custody import files
+folder = Path({str(tmp_path)!r})
+files.make(folder / "key", b"secret")
+with files.whole(folder / "key") as out:
+    out.write(b"other")
+"""
+    calls = "fsync,link,linkat,rename,renameat,renameat2"
+    trace = tmp_path / "trace"
+    tracing = ["strace", "-y", "-o", str(trace), "-e", f"trace={calls}"]
+    subprocess.run([*tracing, sys.executable, "-c", script], cwd=ROOT, check=True)
+    seen = [
+        (line.partition("(")[0].rstrip("at2"), ".part>" in line)
+        for line in trace.read_text().splitlines()
+        if str(tmp_path) in line
+    ]
+    file, folder = ("fsync", True), ("fsync", False)
+    assert seen == [file, ("link", False), folder, file, ("rename", False), folder]
+
+
+def test_a_file_of_the_owners_alone_takes_no_others_place(tmp_path: Path) -> None:
+    files.make(tmp_path / "key", b"first")
+    with pytest.raises(FileExistsError) as caught:
+        files.make(tmp_path / "key", b"second")
+    assert caught.value.filename == str(tmp_path / "key")
+    assert held(tmp_path) == {"key": (b"first", 0o600)}
+
+
+def held(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()}
+
+
+def test_a_folder_that_could_not_be_filled_is_as_it_was(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        with files.filled(folder):
+            (folder / "file").write_bytes(b"begun")
+            (folder / "folder").mkdir()
+            (folder / "folder" / "file").write_bytes(b"begun")
+            (folder / "link").symlink_to(elsewhere)
+            raise Conflict("the reason")
+
+    elsewhere, old = tmp_path / "elsewhere", tmp_path / "old"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_bytes(b"of somebody else")
+    old.mkdir()
+    old.chmod(0o2775)
+    for folder in (old, tmp_path / "a" / "b" / "c"):
+        with pytest.raises(Conflict, match="the reason"):
+            fail(folder)
+    assert stat.S_IMODE(old.stat().st_mode) == 0o2775
+    assert {path.name for path in tmp_path.rglob("*")} == {"elsewhere", "kept", "old"}
+
+
+@pytest.mark.parametrize("left", [b"", b"0123456789abcdef"])
+def test_a_session_key_that_was_cut_short_is_made_anew(copy: Path, left: bytes) -> None:
+    """A kill or a full disk may leave one; with none, every page would answer 500."""
+    path = copy / "keys" / "sessions"
+    path.write_bytes(left)
+    key = web_settings(Settings(), copy).secret_key
+    assert (len(key), key.encode()) == (64, path.read_bytes())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert web_settings(Settings(), copy).secret_key == key
 
 
 def test_a_file_that_is_too_long_is_another_file(book: Path, tmp_path: Path) -> None:
