@@ -8,7 +8,6 @@ stops it, the folder has one whole state or the next: the checkpoint is written 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -27,13 +26,20 @@ _NOT_THIS: Final = "Nothing was taken from it; keep the mirror, and ask whose hi
 def state(folder: Path) -> Checkpoint | None:
     """The checkpoint of what is in the folder; None where nothing is yet.
 
-    Unreadable where a file that it calls for is missing or was cut short. What is in them `check` reads.
+    Unreadable where a file that it calls for is missing or was cut short, and where tiles are there without
+    one. What is in them `check` reads.
     """
     path = folder / "checkpoint"
     if not path.exists():
+        if any(not found.is_dir() for found in folder.glob("tile/**/*")):
+            raise Unreadable(
+                f"{folder} has tiles and no file `checkpoint`: what this mirror had seen is not known, and"
+                " nothing is written over it. Make a new one in another folder, and keep this one to be"
+                " looked at; but if its first filling was broken off, remove it and begin again."
+            )
         return None
     with files.about(path):
-        checkpoint = Checkpoint.of(path.read_bytes())
+        checkpoint = Checkpoint.of(files.read(path))
     for tile in tiles(checkpoint.size):
         length = _length(folder / tile.path)
         if length == 0 or (tile.level is not None and length != 32 * tile.width):
@@ -50,11 +56,17 @@ def _length(path: Path) -> int:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One at a time brings a folder up to date; Conflict where another is at it, or where it is a book's."""
+    """One at a time brings a folder up to date; Conflict where another is at it, or where it is a book's.
+
+    A new one is for its owner's account alone: entries tell what moves where, and when. One that is there
+    keeps the mode that an administrator gave it.
+    """
     if any(map(_is_a_book, (folder.resolve(), *folder.resolve().parents))):
         raise Conflict(f"{folder} is in the folder of a book, and would be lost with it. Take another.")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(0o700, parents=True, exist_ok=True)
     with files.alone(folder, f"{folder} is being brought up to date just now, by another process."):
+        for left in folder.rglob(files.PARTS):  # of one that was killed
+            left.unlink()
         yield
 
 
@@ -89,7 +101,7 @@ def _pull(folder: Path, fetch: Callable[[str], bytes], policy: bytes) -> tuple[i
             f" {_NOT_THIS}"
         )
     if there == here:
-        mine = trust.open((folder / "checkpoint").read_bytes())
+        mine = trust.open(files.read(folder / "checkpoint"))
         if not set(mine.witnesses) <= set(trust.open(note).witnesses):
             return here.size, there.size  # what they said of it is not given up
     grow(folder, fetch, here, note)
@@ -108,11 +120,11 @@ def grow(folder: Path, fetch: Callable[[str], bytes], here: Checkpoint | None, n
         _same(here.root, there)
         _add(folder, there.size, note, ())  # its witnesses may have said more meanwhile
         return
-    files = _Pull(folder, fetch, here, there)
+    lacking = _Pull(folder, fetch, here, there)
     try:
-        _add(folder, there.size, note, files)
+        _add(folder, there.size, note, lacking)
     except BaseException:
-        files.undo()
+        lacking.undo()
         raise
 
 
@@ -124,9 +136,10 @@ def check(folder: Path, policy: bytes, tell: Callable[[int, int], None] = lambda
     """
     with alone(folder):
         state(folder)
-        here = Policy.read(policy).open((folder / "checkpoint").read_bytes()).checkpoint
+        here = Policy.read(policy).open(files.read(folder / "checkpoint")).checkpoint
         wanted = {folder / "checkpoint", *(folder / path for path in paths(here.size))}
-        if odd := [path for path in folder.rglob("*") if not path.is_dir() and path not in wanted]:
+        there = folder.rglob("*")
+        if odd := [p for p in there if p.is_symlink() or not (p.is_dir() or p in wanted)]:
             raise Unreadable(f"{min(odd)} is no part of the log. Take it out of the mirror.")
         edge = Frontier()
         for path, data in hash_tiles(_read_again(folder, here.size, edge, tell)):
@@ -151,14 +164,14 @@ def _read_again(folder: Path, size: int, edge: Frontier, tell: Callable[[int, in
             tell(edge.size, size)
 
 
-def _add(folder: Path, size: int, note: bytes, files: Iterable[tuple[str, bytes]]) -> None:
-    """Writes the files, then the note of `size` entries, and takes away older partial tiles."""
-    for path, data in files:
+def _add(folder: Path, size: int, note: bytes, lacking: Iterable[tuple[str, bytes]]) -> None:
+    """Writes what it lacks, then the note of `size` entries, and takes away older partial tiles."""
+    for path, data in lacking:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         _write(folder / path, data)
     _write(folder / "checkpoint", note)
     wanted = {folder / path for path in paths(size)}
-    for found in [*folder.glob("tile/**/*")]:  # older partial tiles, and what was stopped halfway
+    for found in [*folder.glob("tile/**/*")]:  # older partial tiles, and what was never vouched for
         if found not in wanted and not found.is_dir():
             _take_away(found)
 
@@ -227,15 +240,5 @@ def _take_away(path: Path) -> None:
 
 
 def _write(target: Path, data: bytes) -> None:
-    """The file appears whole, and is on the disk before anything after it is written."""
-    unfinished = target.with_name(target.name + ".part")
-    with unfinished.open("wb") as out:
+    with files.whole(target) as out:
         out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import random
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -221,6 +222,78 @@ def test_what_a_kill_left_behind_is_taken_away(tmp_path: Path) -> None:
         log.size = size
         pull(tmp_path, log.fetcher(), log.policy)
         assert held(tmp_path) == log.files()
+
+
+def test_a_mirror_without_its_checkpoint_is_not_begun_anew(
+    loose: World, setting_out: World, tmp_path: Path
+) -> None:
+    """It would forget what it had seen: an older book, or another, could take its place."""
+    export.export_tiles(setting_out.book, tmp_path / "mirror")
+    (tmp_path / "mirror" / "checkpoint").unlink()
+    before = held(tmp_path / "mirror")
+    for book in (loose.book, setting_out.book):
+        with pytest.raises(
+            Unreadable, match=r"has tiles and no file `checkpoint`.*Make a new one in another"
+        ):
+            export.export_tiles(book, tmp_path / "mirror")
+    log = Log(300)
+    refused(log, tmp_path / "mirror", log.fetcher(), "has tiles and no file `checkpoint`")
+    with pytest.raises(Unreadable, match="has tiles and no file `checkpoint`"):
+        check(tmp_path / "mirror", loose.policy())
+    assert held(tmp_path / "mirror") == before
+
+
+def test_a_first_filling_that_fails_can_be_done_again(tmp_path: Path) -> None:
+    log, other = Log(300), Log(300)
+    other.entries[7] = b"never happened"
+    theirs = log.fetcher(**{"tile/entries/000": other.files()["tile/entries/000"]})
+    with pytest.raises(Unreadable, match="do not make the root"):
+        pull(tmp_path, theirs, log.policy)
+    assert pull(tmp_path, log.fetcher(), log.policy) == (0, 300)
+
+
+def test_a_link_is_no_part_of_a_mirror(tmp_path: Path) -> None:
+    """What it leads to is changed without the mirror, and no copy of the mirror has it."""
+    log, mirror, elsewhere = Log(300), tmp_path / "mirror", tmp_path / "elsewhere"
+    pull(mirror, log.fetcher(), log.policy)
+    elsewhere.mkdir()
+    (elsewhere / "payload").write_bytes(b"x")
+    (mirror / "tile" / "more").symlink_to(elsewhere)
+    with pytest.raises(Unreadable, match="tile/more is no part of the log"):
+        check(mirror, log.policy)
+    (mirror / "tile" / "more").unlink()
+    tile = mirror / "tile" / "entries" / "000"
+    tile.rename(elsewhere / "000")
+    tile.symlink_to(elsewhere / "000")
+    with pytest.raises(Unreadable, match="tile/entries/000 is no part of the log"):
+        check(mirror, log.policy)
+
+
+def test_what_a_kill_left_is_not_told_as_a_strangers(tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    for folder in (tmp_path, tmp_path / "tile", tmp_path / "tile" / "0"):
+        (folder / ".0123456789abcdef.part").write_bytes(b"half")
+    assert check(tmp_path, log.policy) == 300
+    assert held(tmp_path) == log.files()
+
+
+def test_a_new_mirror_is_its_owners_alone(tmp_path: Path) -> None:
+    log, made = Log(300), tmp_path / "made"
+    made.mkdir()
+    made.chmod(0o755)
+    for folder, mode in ((tmp_path / "new", 0o700), (made, 0o755)):
+        pull(folder, log.fetcher(), log.policy)
+        assert stat.S_IMODE(folder.stat().st_mode) == mode
+
+
+def test_a_checkpoint_that_is_endless_is_none(tmp_path: Path) -> None:
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    with (tmp_path / "checkpoint").open("wb") as out:
+        out.truncate(10**12)
+    with pytest.raises(Unreadable, match="checkpoint is longer than"):
+        pull(tmp_path, log.fetcher(), log.policy)
 
 
 @pytest.mark.parametrize("size", [10**8, 10**14])
