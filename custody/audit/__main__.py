@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from custody import files
 from custody.audit import Tell, verify, whole
 from custody.audit.report import Report, json_text, text
 from custody.errors import Conflict, Forged, Unreadable
-from custody.files import about, read, told
 from custody.ledger.note import Checkpoint, Policy
 
 Form = Callable[[Report], bytes]
@@ -66,10 +66,11 @@ def main(
             sys.stdout.buffer.write(written)
             sys.stdout.buffer.flush()
         else:
-            chosen.out.write_bytes(written)
+            with files.whole(chosen.out) as out:
+                out.write(written)
             print(report.sentence)
     except OSError as problem:
-        print(told(problem), file=sys.stderr)
+        print(files.told(problem), file=sys.stderr)
         return 2
     except sqlite3.Error as problem:
         print(f"The notebook cannot be read or written: {problem}.", file=sys.stderr)
@@ -85,16 +86,16 @@ def _report(chosen: argparse.Namespace, tell: Tell) -> Report:
         raise Unreadable(
             "The genesis is given as a hash of 64 digits, 0-9 and a-f, as `custody init` printed it."
         )
-    policy = read(chosen.policy)
-    with about(chosen.policy):
+    policy = files.read(chosen.policy)
+    with files.about(chosen.policy):
         Policy.read(policy)
-    pins = [read(path) for path in chosen.pin]
+    pins = [files.read(path) for path in chosen.pin]
     for pin, path in zip(pins, chosen.pin, strict=True):
         _check_pin(pin, path)
-    with contextlib.ExitStack() as files:
+    with contextlib.ExitStack() as opened:
         bundle = chosen.bundle
         if not bundle.is_dir():
-            bundle = files.enter_context(bundle.open("rb"))
+            bundle = opened.enter_context(bundle.open("rb"))
         return verify(bundle, policy, genesis=chosen.genesis, pins=pins, notebook=chosen.notebook, tell=tell)
 
 

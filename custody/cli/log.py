@@ -55,8 +55,8 @@ def verify(file: Path, policy: Path) -> None:
     click.echo(f"  event    {event_id(envelope.payload)}")
     for line in _lines(statement):
         click.echo(f"  {line}")
-    witnesses = ", ".join(opened.witnesses) or "none"
-    click.echo(f"Signed by the log; witnesses: {witnesses}. The log itself checked the devices' signatures.")
+    cosigned = ", ".join(opened.witnesses) or "none"
+    click.echo(f"Signed by the log; witnesses: {cosigned}. The log itself checked the devices' signatures.")
 
 
 def _lines(statement: Statement) -> list[str]:
@@ -207,5 +207,5 @@ def mirror(
         raise click.ClickException(f"Nothing was taken: {problem}.") from None
     read = ", and all of it is as it was signed" if again else ""
     click.echo(f"{target} has {after:,} entries, {after - before:,} of them new{read}.")
-    if url is None and (words := witnesses.lacking(book, (target / "checkpoint").read_bytes())):
+    if url is None and (words := witnesses.lacking(book, files.read(target / "checkpoint"))):
         click.echo(words)

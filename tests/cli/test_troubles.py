@@ -232,6 +232,12 @@ def test_what_is_no_file_is_never_replaced(book: Path, tmp_path: Path, kind: str
         "labels", "--book", str(book), "--stock", "L7160", "--calibrate", "--out", str(target), code=1
     )
     assert "is no file, and nothing was written to it" in said
+    custody("export", "--book", str(book), str(bundle := tmp_path / "b.zip"))
+    judge = ("-m", "custody.audit")
+    policy = ("--policy", str(book / "policy"))
+    said = custody(str(bundle), *policy, "--out", str(target), code=2, program=judge)
+    assert "is no file, and nothing was written to it" in said
+    bundle.unlink()
     assert (target.stat().st_ino, target.stat().st_mode) == (before.st_ino, before.st_mode)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
