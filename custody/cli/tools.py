@@ -44,13 +44,13 @@ NIGHT_LOOK = 10.0
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("photographs", metavar="FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each file.")
-def scan(files: tuple[Path, ...], as_json: bool) -> None:
+def scan(photographs: tuple[Path, ...], as_json: bool) -> None:
     """Read the QR and Code 39 symbols in photographs."""
     failed = False
-    quiet = as_json or len(files) < 10
-    for file in track(files, console=Console(stderr=True), description="reading", disable=quiet):
+    quiet = as_json or len(photographs) < 10
+    for file in track(photographs, console=Console(stderr=True), description="reading", disable=quiet):
         try:
             reading = decode.read(file.read_bytes())
         except (OSError, Unreadable) as problem:
