@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -24,8 +23,8 @@ import structlog
 from custody.acts import alarms, daily, notices, pulses
 from custody.errors import Refusal, Undelivered, Unreadable
 from custody.rules.notices import Channel
-from custody.store import pin
 from custody.store.book import Book
+from custody.store.pin import Pin
 
 TICK: Final = 1.0
 """Real seconds between two looks at the clock, at most."""
@@ -40,14 +39,14 @@ log = structlog.get_logger("custody.monitor")
 class Monitor:
     """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute.
 
-    `pin`, if given, is the file that remembers the newest checkpoint in a second place.
+    `pin`, if given, remembers the newest checkpoint in a second place.
     """
 
     book: Book
     channels: Mapping[str, Channel]
     site: str
     beat: Callable[[], None] | None = None
-    pin: Path | None = None
+    pin: Pin | None = None
     _beaten: datetime | None = field(default=None, init=False)
 
     def round(self) -> datetime | None:
@@ -81,7 +80,7 @@ class Monitor:
         """A second disk that is gone stops nobody from being told; a book behind its pin ends this."""
         if self.pin is not None:
             try:
-                pin.keep(self.book, self.pin)
+                self.pin.keep(self.book)
             except (OSError, Unreadable) as problem:
                 log.warning("the pin is not up to date", why=str(problem))
 

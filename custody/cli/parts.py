@@ -17,9 +17,10 @@ from custody.channels.heartbeat import Heartbeat
 from custody.ledger.keys import SigningKey
 from custody.rules.notices import Channel
 from custody.settings import Settings
-from custody.store import home, pin
+from custody.store import home
 from custody.store.book import Book
 from custody.store.database import MAY_LOSE
+from custody.store.pin import Pin
 from labels import identity
 
 book_option = click.option(
@@ -48,10 +49,14 @@ def open_book(folder: Path, *, pinned: bool = True) -> Book:
     """The book in this folder, on the machine's clock; Untrusted where it is behind its pin."""
     settings = Settings()
     book = home.open_book(folder, clock, secrets.token_bytes, may_lose=settings.standby == MAY_LOSE)
-    path = settings.pin
-    if pinned and path is not None:
-        pin.check(book, path)
+    if pinned and (kept := pin(settings, folder)):
+        kept.check(book)
     return book
+
+
+def pin(settings: Settings, folder: Path) -> Pin | None:
+    """What remembers the newest checkpoint of the book in this folder, if these settings name a file."""
+    return Pin(settings.pin, folder) if settings.pin else None
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
     keys/log.pem       signs checkpoints            (Ed25519, for the owner's eyes only)
     keys/server.pem    signs the server's facts     (ECDSA P-256, likewise)
     policy             the auditor's trust file, C2SP tlog-policy
+    pin-id             drawn with the first pin; of this machine alone (`custody.store.pin`)
     genesis.txt        the hash of entry 0: print it, and give it to the auditor by another way
 
 `create` makes it, once; `open_book` opens it and refuses one that cannot be trusted.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +21,9 @@ from custody.ledger.merkle import EMPTY
 from custody.ledger.note import Checkpoint, LogKey
 from custody.monitor import Monitor
 from custody.rules.notices import Message
-from custody.store import export, pin
+from custody.store import export
 from custody.store.nouns import SHELVES
+from custody.store.pin import Pin
 
 
 class Taken:
@@ -44,35 +48,35 @@ def old(loose: World, tmp_path: Path) -> Iterator[World]:
 
 def test_a_pin_follows_the_book_and_is_never_set_back(loose: World, old: World, tmp_path: Path) -> None:
     path = tmp_path / "pin"
-    pin.check(loose.book, path)
+    Pin(path, loose.folder).check(loose.book)
     assert not path.exists(), "looking makes no pin"
-    pin.keep(old.book, path)
-    pin.keep(loose.book, path)
+    Pin(path, old.folder).keep(old.book)
+    Pin(path, loose.folder).keep(loose.book)
     assert path.read_text("utf-8") == loose.book.checkpoint()
     with pytest.raises(Untrusted, match="it is an older copy"):
-        pin.keep(old.book, path)
+        Pin(path, old.folder).keep(old.book)
     assert path.read_text("utf-8") == loose.book.checkpoint()
     assert [p.name for p in tmp_path.glob("*.part")] == []
 
 
 def test_a_book_behind_its_pin_is_told_the_way_back(loose: World, old: World, tmp_path: Path) -> None:
     path = tmp_path / "pin"
-    pin.keep(loose.book, path)
+    Pin(path, loose.folder).keep(loose.book)
     with pytest.raises(Untrusted, match=r"has seen \d+ entries.*custody log restore --from MIRROR"):
-        pin.check(old.book, path)
+        Pin(path, old.folder).check(old.book)
 
 
 def test_a_book_of_another_history_is_refused_however_long_it_is(
     loose: World, old: World, tmp_path: Path
 ) -> None:
     path = tmp_path / "pin"
-    pin.keep(loose.book, path)
+    Pin(path, loose.folder).keep(loose.book)
     old.register(1)
     old.dispatch(1)
     old.dispatch(1)
     assert Checkpoint.of(old.book.checkpoint()).size > Checkpoint.of(loose.book.checkpoint()).size
     with pytest.raises(Untrusted, match="another history than this book"):
-        pin.check(old.book, path)
+        Pin(path, old.folder).check(old.book)
 
 
 def test_what_is_no_pin_of_this_log_is_refused_and_stays(loose: World, tmp_path: Path) -> None:
@@ -81,9 +85,9 @@ def test_what_is_no_pin_of_this_log_is_refused_and_stays(loose: World, tmp_path:
     for wrong in (b"frog", b"", stranger.sign(Checkpoint(loose.book.origin, 999, EMPTY)).encode()):
         path.write_bytes(wrong)
         with pytest.raises(Untrusted, match="no checkpoint of this log"):
-            pin.check(loose.book, path)
+            Pin(path, loose.folder).check(loose.book)
         with pytest.raises(Unreadable, match="no checkpoint of this log"):
-            pin.keep(loose.book, path)
+            Pin(path, loose.folder).keep(loose.book)
         assert path.read_bytes() == wrong
 
 
@@ -91,9 +95,9 @@ def test_what_is_no_pin_of_this_log_is_refused_and_stays(loose: World, tmp_path:
 def test_a_note_out_of_a_mail_is_a_pin(loose: World, tmp_path: Path, line_end: str, last: str) -> None:
     note = loose.book.checkpoint().rstrip("\n").replace("\n", line_end) + last
     (tmp_path / "pin").write_bytes(note.encode())
-    pin.check(loose.book, tmp_path / "pin")
+    Pin(tmp_path / "pin", loose.folder).check(loose.book)
     loose.register(1)
-    pin.keep(loose.book, tmp_path / "pin")
+    Pin(tmp_path / "pin", loose.folder).keep(loose.book)
     assert (tmp_path / "pin").read_text("utf-8") == loose.book.checkpoint()
 
 
@@ -101,20 +105,20 @@ def test_a_mirrors_checkpoint_is_not_overwritten_by_a_pin(loose: World, tmp_path
     """It would run ahead of the mirror's tiles."""
     export.export_tiles(loose.book, tmp_path)
     with pytest.raises(Untrusted, match="a file of its own"):
-        pin.check(loose.book, tmp_path / "checkpoint")
+        Pin(tmp_path / "checkpoint", loose.folder).check(loose.book)
 
 
 def test_a_disk_that_is_not_there_unpins_nothing(loose: World, tmp_path: Path) -> None:
     with pytest.raises(Untrusted, match="Is its disk there"):
-        pin.check(loose.book, tmp_path / "unmounted" / "pin")
+        Pin(tmp_path / "unmounted" / "pin", loose.folder).check(loose.book)
     (tmp_path / "folder").mkdir()
     with pytest.raises(Untrusted, match="Is its disk there"):
-        pin.check(loose.book, tmp_path / "folder")
+        Pin(tmp_path / "folder", loose.folder).check(loose.book)
 
 
 def test_the_monitor_keeps_the_pin_and_goes_on_without_it(loose: World, tmp_path: Path) -> None:
     path = tmp_path / "disk" / "pin"
-    monitor = Monitor(loose.book, {"email": Taken()}, "https://custody.test", pin=path)
+    monitor = Monitor(loose.book, {"email": Taken()}, "https://custody.test", pin=Pin(path, loose.folder))
     monitor.round()
     path.parent.mkdir()
     monitor.round()
@@ -134,26 +138,100 @@ def test_a_pin_that_is_gone_is_not_begun_anew_from_whatever_book_there_is(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    pin.keep(old.book, disk / "pin")
+    Pin(disk / "pin", old.folder).keep(old.book)
     disk.rename(tmp_path / "unmounted")
     disk.mkdir()
     with pytest.raises(Untrusted, match="is gone, and this book has had one there"):
-        pin.check(old.book, disk / "pin")
+        Pin(disk / "pin", old.folder).check(old.book)
     with pytest.raises(Unreadable, match="is gone, and this book has had one there"):
-        pin.keep(old.book, disk / "pin")
-    Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=disk / "pin").round()
+        Pin(disk / "pin", old.folder).keep(old.book)
+    Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=Pin(disk / "pin", old.folder)).round()
     assert list(disk.iterdir()) == []
-    pin.check(old.book, tmp_path / "unmounted" / "pin")
+    Pin(tmp_path / "unmounted" / "pin", old.folder).check(old.book)
     (disk / "pin").write_text(loose.book.checkpoint(), "utf-8")
     with pytest.raises(Untrusted, match="another history than this book"):
-        pin.check(old.book, disk / "pin")
+        Pin(disk / "pin", old.folder).check(old.book)
+
+
+NAMED_ANEW = """
+import platform, secrets, sys
+from datetime import UTC, datetime
+from pathlib import Path
+platform.node = lambda: "f3a9c1d2e4b5"
+from custody.errors import Untrusted
+from custody.store.home import open_book
+from custody.store.pin import Pin
+folder, pin = map(Path, sys.argv[1:])
+book = open_book(folder, lambda: datetime.now(UTC), secrets.token_bytes)
+try:
+    Pin(pin, folder).check(book)
+except Untrusted as problem:
+    print(problem)
+"""
+
+
+def test_a_machine_that_is_named_anew_is_the_same(loose: World, tmp_path: Path) -> None:
+    """As a container is each time that it is made; its volumes, with the book's folder, stay."""
+    Pin(tmp_path / "pin", loose.folder).keep(loose.book)
+    (tmp_path / "pin").unlink()
+    command = [sys.executable, "-c", NAMED_ANEW, str(loose.folder), str(tmp_path / "pin")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "is gone, and this book has had one there" in done.stdout
+
+
+def test_app_servers_may_name_their_pins_alike(loose: World, tmp_path: Path) -> None:
+    """Each has a folder of its own for the one book, and a disk of its own."""
+    second = tmp_path / "second"
+    shutil.copytree(loose.folder, second)
+    Pin(tmp_path / "pin", loose.folder).keep(loose.book)
+    (tmp_path / "pin").unlink()
+    Pin(tmp_path / "pin", second).check(loose.book)
+    Pin(tmp_path / "pin", second).keep(loose.book)
+    assert (tmp_path / "pin").read_text("utf-8") == loose.book.checkpoint()
+
+
+def test_a_pin_is_the_same_by_whatever_way_it_is_reached(loose: World, tmp_path: Path) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    link.symlink_to(disk)
+    (tmp_path / "to-the-pin").symlink_to(disk / "pin")
+    ways = [disk / "pin", link / "pin", disk / ".." / "disk" / "pin", tmp_path / "to-the-pin"]
+    for begun in ways:
+        (disk / "pin").write_text(loose.book.checkpoint(), "utf-8")
+        Pin(begun, loose.folder).keep(loose.book)
+        (disk / "pin").unlink()
+        for way in ways:
+            with pytest.raises(Untrusted, match="is gone, and this book has had one there"):
+                Pin(way, loose.folder).check(loose.book)
+    circle = disk / "pin"
+    circle.symlink_to(circle)
+    with pytest.raises(Untrusted, match="is gone, and this book has had one there"):
+        Pin(circle, loose.folder).check(loose.book)
+
+
+def test_a_pin_that_is_up_to_date_is_remembered(loose: World, tmp_path: Path) -> None:
+    """It was put there by hand, or the monitor was killed between writing and remembering it."""
+    (tmp_path / "pin").write_text(loose.book.checkpoint(), "utf-8")
+    Pin(tmp_path / "pin", loose.folder).keep(loose.book)
+    (tmp_path / "pin").unlink()
+    with pytest.raises(Untrusted, match="is gone, and this book has had one there"):
+        Pin(tmp_path / "pin", loose.folder).check(loose.book)
+
+
+def test_what_is_no_file_is_no_pin(loose: World, tmp_path: Path) -> None:
+    """Nobody waits for what comes out of a pipe."""
+    os.mkfifo(tmp_path / "pin")
+    with pytest.raises(Untrusted, match="is no file"):
+        Pin(tmp_path / "pin", loose.folder).check(loose.book)
+    with pytest.raises(Unreadable, match="is no file"):
+        Pin(tmp_path / "pin", loose.folder).keep(loose.book)
 
 
 def test_a_monitor_whose_book_was_set_back_ends(loose: World, old: World, tmp_path: Path) -> None:
     path = tmp_path / "pin"
-    pin.keep(loose.book, path)
+    Pin(path, loose.folder).keep(loose.book)
     with pytest.raises(Untrusted, match=r"than this book|it is an older copy"):
-        Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=path).round()
+        Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=Pin(path, old.folder)).round()
 
 
 # -------------------------------------------------------------------------------------------- the way back
