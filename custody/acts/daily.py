@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
 
 import structlog
 
@@ -15,6 +17,8 @@ from custody.store.book import Book, newest_note
 from custody.store.fsck import Tell, Wrong, fsck
 
 log = structlog.get_logger("custody.daily")
+GIVEN_UP: Final = 6
+"""The hour, UTC, from which on a comparison that cannot be made is told as one that found a difference."""
 
 
 def tell_checkpoint(book: Book, *, how: str = "monitor") -> bool:
@@ -35,12 +39,14 @@ def self_audit(
     """Compares the book with itself where this night's comparison is owed; differences are told the seniors.
 
     Gives them; None where nothing was owed. It takes long for a large book, and keeps nobody from writing
-    meanwhile.
+    meanwhile. Away, Conflict or NoRoom where it could not be made: do it again. From GIVEN_UP on that is told
+    the seniors, too; where not even this can be recorded, the board says how long nobody has looked.
     """
+    began = book.now()
     with book.world() as world:
-        if not daily.is_owed(world, SelfAudit, book.now()):
+        if not daily.is_owed(world, SelfAudit, began):
             return None
-    found = _compare(book, tell)
+    found = _compare(book, began, tell)
     with book.page(how) as page:
         if found:
             log.error("the book differs from its ledger", differences=len(found), first=found[0].words)
@@ -59,14 +65,14 @@ def _unguarded(book: Book) -> Iterator[Wrong]:
         yield Wrong("book", str(problem))
 
 
-def _compare(book: Book, tell: Tell) -> list[Wrong]:
+def _compare(book: Book, began: datetime, tell: Tell) -> list[Wrong]:
     """Whatever the book itself ends early is a difference, too: a table can be spoilt past reading."""
     found: list[Wrong] = []
     try:
         found += _unguarded(book)
         return [*found, *fsck(book, tell)]
-    except (Away, Conflict, NoRoom):  # it is done again when the database, the helpers or the disk are back
-        raise
     except Exception as problem:
+        if isinstance(problem, (Away, Conflict, NoRoom)) and began.hour < GIVEN_UP:
+            raise  # it is done again when the database, the helpers or the disk are back
         log.exception("the book cannot be compared with itself")
         return [*found, Wrong("book", f"The book could not be read to its end: {problem!r}")]

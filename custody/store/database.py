@@ -17,6 +17,7 @@ import functools
 import os
 import re
 import shutil
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -43,6 +44,9 @@ _LOCK: Final = int.from_bytes(b"custody", "big")
 """What writers take. A database holds one book, and its advisory locks are its own."""
 _GONE: Final = ("08", "57P", "53", "25006", "25P03", "55P03", "57014")
 """SQLSTATEs, or how they begin: no line, shut down, too many, a standby, stuck, another's turn, cancelled."""
+_NO_ROOM: Final = "53100"
+_TRIGGER: Final = "23001"
+"""SQLSTATEs: the disk is full; what our triggers raise (`custody.store.triggers`), and no key of ours does."""
 ROOM: Final = 1 << 16
 """Free bytes below which what SQLite calls an error of the disk is a full one: its index has no room."""
 _FULL: Final = "The disk is full. Nothing of this was recorded; make room and do it again."
@@ -186,12 +190,12 @@ class SQLite(Database):
             raise _refused(problem) or self._closed(problem) or _untrusted(problem) from problem
 
     def _closed(self, problem: sa.exc.DatabaseError) -> Exception | None:
-        """What SQLite says in words of its own, and is the file's or the disk's; None where it is neither."""
-        words = _words(problem)
-        if "disk I/O error" in words and shutil.disk_usage(self.file.parent).free < ROOM:
+        """What is the file's or the disk's; None where it is neither."""
+        kind = _code(problem) & 0xFF  # what is above says where it went wrong
+        if kind == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.file.parent).free < ROOM:
             return NoRoom(_FULL)
-        if "unable to open" in words or "readonly" in words:
-            return Untrusted(told(PermissionError(errno.EACCES, words, str(self.file))))
+        if kind in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return Untrusted(told(PermissionError(errno.EACCES, _words(problem), str(self.file))))
         return None
 
     @override
@@ -425,16 +429,23 @@ def _translated(away: str = _AWAY) -> Iterator[None]:
 
 
 def _refused(problem: sa.exc.DatabaseError) -> Exception | None:
-    """What is the act's misfortune and leaves the book whole; None where it is more."""
-    words = str(problem.orig)
-    full = "disk is full" in words or "No space left" in words or errno.errorcode[errno.ENOSPC] in words
-    if full:
+    """What is the act's misfortune and leaves the book whole; None where it is more.
+
+    Judged by codes alone: a database quotes rows in its words, and a row may hold any.
+    """
+    code, state = _code(problem), getattr(problem.orig, "sqlstate", None)
+    if code == sqlite3.SQLITE_FULL or state == _NO_ROOM:
         return NoRoom(_FULL)
-    if isinstance(problem, sa.exc.IntegrityError) and "append-only" in words:
+    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER or state == _TRIGGER:
         return Forged("The ledger only grows: this would have changed what stands in it.")
     if isinstance(problem, sa.exc.IntegrityError):
         return Conflict("Something of this name or number is there already.")
     return None
+
+
+def _code(problem: sa.exc.DatabaseError) -> int:
+    """SQLite's extended result code; 0 where it was not SQLite that failed."""
+    return getattr(problem.orig, "sqlite_errorcode", 0)
 
 
 def _untrusted(problem: sa.exc.DatabaseError) -> Untrusted:

@@ -257,6 +257,24 @@ def test_a_write_against_the_ledger_from_within_is_forged(box: World) -> None:
     box.register(1)
 
 
+@pytest.mark.parametrize("words", ["disk is full", "No space left", "append-only", "unable to open"])
+def test_what_a_row_says_is_not_what_went_wrong(box: World, words: str) -> None:
+    """PostgreSQL's error quotes the row; whether it is full, or only grows, is in the error's code."""
+    with pytest.raises(Conflict), box.book.writing() as connection:
+        for person in ("P-90", "P-91"):
+            row = {"person": person, "name": "", "address": words, "session": person}
+            connection.execute(sa.insert(SQLModel.metadata.tables["account"]), row)
+
+
+@pytest.mark.on("sqlite")  # the other looks at what it is given
+@pytest.mark.parametrize("words", ["disk is full", "unable to open", "readonly"])
+def test_a_text_that_is_none_is_the_books_damage_whatever_it_says(loose: World, words: str) -> None:
+    """SQLite's error quotes it."""
+    text = f"CAST(x'{words.encode().hex()}ff' AS TEXT)"
+    with pytest.raises(Untrusted, match="could not be read or written"), loose.book.read() as connection:
+        connection.execute(sa.text(f"SELECT {text} AS text")).all()
+
+
 def test_a_book_without_a_trigger_does_not_open(loose: World) -> None:
     triggers = TRIGGERS["postgresql" if loose.place else "sqlite"]
     for name, sql in triggers.items():

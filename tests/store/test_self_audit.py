@@ -13,7 +13,7 @@ from world import World
 
 from custody.acts import alarms, daily
 from custody.channels.email import Email, Relay
-from custody.errors import Away, Conflict
+from custody.errors import Away, Conflict, NoRoom
 from custody.facts import Difference
 from custody.ledger.note import Checkpoint
 from custody.monitor import Monitor
@@ -150,8 +150,12 @@ def test_a_trigger_that_is_taken_away_under_a_running_server_is_told(copy: World
         assert {each.to for each in told(copy, sink)} == SENIORS
 
 
-@pytest.mark.parametrize("problem", [Away("the database is away"), Conflict("a helper was ended")])
-def test_a_comparison_that_could_not_be_made_is_made_again(copy: World, problem: Exception) -> None:
+@pytest.mark.parametrize(
+    "problem", [Away("the database is away"), Conflict("a helper was ended"), NoRoom("the disk is full")]
+)
+def test_a_comparison_that_could_not_be_made_is_made_again_and_in_the_morning_told(
+    copy: World, problem: Exception
+) -> None:
     copy.at += timedelta(hours=1)
 
     def fails(_done: int, _of: int) -> None:
@@ -160,6 +164,25 @@ def test_a_comparison_that_could_not_be_made_is_made_again(copy: World, problem:
     with copy.unmoved(), pytest.raises(type(problem)):
         daily.self_audit(copy.book, fails)
     assert daily.self_audit(copy.book) == []
+    copy.at += timedelta(days=1, hours=4)
+    found = daily.self_audit(copy.book, fails)
+    assert found is not None
+    assert [each.place for each in found] == ["book"]
+    with Sink(copy.clock) as sink:
+        assert {each.to for each in told(copy, sink)} == SENIORS
+
+
+@pytest.mark.on("sqlite")  # the other looks at what it is given
+@pytest.mark.parametrize("words", ["disk is full", "No space left", "ENOSPC", "unable to open"])
+def test_no_row_can_silence_it(copy: World, words: str) -> None:
+    """SQLite quotes a text that it cannot read, and what it quotes is not what has gone wrong."""
+    change(copy, EDIT)
+    subject = f"{words} ".encode().hex()
+    change(copy, f"INSERT INTO mention VALUES (CAST(x'{subject}ff' AS TEXT), 3)")
+    copy.at += timedelta(hours=1)
+    assert daily.self_audit(copy.book)
+    with Sink(copy.clock) as sink:
+        assert {each.to for each in told(copy, sink)} == SENIORS
 
 
 def test_a_comparison_that_lasts_past_midnight_counts_once(copy: World) -> None:
