@@ -47,7 +47,7 @@ def publish(book: Book, submit: Submit) -> list[Asked]:
 def _ask(book: Book, note: Note, witness: tuple[str, VerifierKey], submit: Submit, url: str) -> Asked:
     name, key = witness
     with book.read() as connection:
-        before = witnesses.cosigned(connection, name)
+        before = witnesses.cosigned(connection, name, key)
     size = Checkpoint.read(note.text).size
     if before >= size:
         return Asked(name, size, asked=False)

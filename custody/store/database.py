@@ -46,7 +46,7 @@ _GONE: Final = ("08", "57P", "53", "25006", "25P03", "55P03", "57014")
 """SQLSTATEs, or how they begin: no line, shut down, too many, a standby, stuck, another's turn, cancelled."""
 _NO_ROOM: Final = "53100"
 _TRIGGER: Final = "23001"
-"""SQLSTATEs: the disk is full; what our triggers raise (`custody.store.triggers`), and no key of ours does."""
+"""SQLSTATEs: the disk is full; what our triggers raise (`custody.store.triggers`), and nothing else here."""
 ROOM: Final = 1 << 16
 """Free bytes below which what SQLite calls an error of the disk is a full one: its index has no room."""
 _FULL: Final = "The disk is full. Nothing of this was recorded; make room and do it again."

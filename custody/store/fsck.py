@@ -2,12 +2,16 @@
 
 An auditor judges what was exported; this judges what lies here. It finds a table that was edited, a tile or
 a checkpoint that is not what the entries make, a text that was changed, a notice that was taken away. All of
-it is read row by row, so that a longer book takes no more memory.
+it is read row by row, so that a longer book takes no more memory; and as it lies there, so that a value which
+is none of its column's kind is one more difference, and hides no other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -29,22 +33,41 @@ from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.rules.alarms import Notice
 from custody.rules.people import Person
 from custody.rules.world import Noun
-from custody.store.accounts import addresses
 from custody.store.book import Book
 from custody.store.mentions import mentions
-from custody.store.nouns import SHELVES, SPOILT, Shelf
-from custody.store.private import CHANGED, commitment_of, shown
+from custody.store.nouns import SHELVES, Shelf
+from custody.store.private import commitment_of
+from custody.store.tables import Moment
+from custody.store.witnesses import holds
 from custody.store.world import ASKED_AT_ONCE
+from custody.strict import json_bytes, read_time
 
-_entry, _tile, _checkpoint, _mention, _private, _outbox = (
-    SQLModel.metadata.tables[name] for name in ("entry", "tile", "checkpoint", "mention", "private", "outbox")
+_tables = SQLModel.metadata.tables
+_entry, _tile, _checkpoint, _mention = (_tables[name] for name in ("entry", "tile", "checkpoint", "mention"))
+_private, _outbox, _account, _cosignature = (
+    _tables[name] for name in ("private", "outbox", "account", "cosignature")
 )
+_PLACES: Final[dict[sa.Table, Difference]] = {
+    _checkpoint: "checkpoints",
+    _cosignature: "checkpoints",
+    _private: "texts",
+    _account: "texts",
+    _outbox: "outbox",
+}
+_APART: Final = ("cosignature", "draft", "pulse", "link", "token", "wrong_password")
+"""Of these nothing stands in the ledger; they can be read, or not."""
+_MESSAGE: Final = re.compile(r"<[0-9a-f]{32}@[^<>\s]+>")
 
 Tell = Callable[[int, int], None]
 """Told how many entries have been looked at, of how many: none while the tree is, which comes first."""
 Rows = Iterator[sa.Row[Any]]
+Query = sa.Select[Any]
 FETCHED: Final = 500
 """Rows in memory at once."""
+SHOWN: Final = 100
+"""Characters of a value that may be anything."""
+LEVEL_MOST: Final = 7
+"""Of a tile; no tree is so large that it has one above."""
 PUT_OFF_MOST: Final = timedelta(minutes=10)
 """A notice is tried again after a minute at most, and whoever tries it has half a minute."""
 
@@ -60,27 +83,103 @@ def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[Wrong]:
     """What is not as it must be; nothing where the book is whole. Changes nothing."""
     with book.read() as connection, contextlib.ExitStack() as queries:
         rows = _Rows(connection, queries)
-        tree = _Tree(book, rows, tell)
-        found = tree.wrong()
-        if found:
-            return found  # what is folded from these entries would only repeat it
-        fold = _Fold(book, rows, Checkpoint(book.origin, tree.size, tree.root), tell)
-        found = fold.wrong()
-        if found:
-            return found
-        return [*_nouns(rows, fold.told), *fold.misled(), *_beside(book, rows, fold.told)]
+        found = [*_told(book, rows, tell), *_cosigned(book, rows), *_texts(rows)]
+        for table in map(_tables.__getitem__, _APART):
+            deque(rows.whole(table, rows(sa.select(table))), 0)
+        return [*found, *rows.spoilt]
+
+
+def _told(book: Book, rows: _Rows, tell: Tell) -> Iterator[Wrong]:
+    """What the entries tell otherwise, as far as they can be followed."""
+    tree = _Tree(book, rows, tell)
+    yield from tree.wrong()
+    if tree.torn:
+        return
+    fold = _Fold(book, rows, Checkpoint(book.origin, tree.size, tree.root), tell)
+    yield from fold.wrong()
+    if fold.failed:
+        return
+    yield from _nouns(rows, fold.told)
+    yield from fold.misled()
+    yield from _addresses(rows, fold.told)
+    yield from _outboxes(book, rows, fold.told)
 
 
 class _Rows:
-    """The rows of a query, some of them in memory at a time; `queries` ends what nobody reads to its end."""
+    """The rows of a query, some of them in memory at a time; `queries` ends what nobody reads to its end.
+
+    Values come as they lie there, whatever the column wants: numbers, texts (times and JSON, too) and bytes.
+    A text that is not UTF-8 has surrogates in place of its odd bytes. `spoilt` is what `whole` has left out.
+    """
 
     def __init__(self, connection: sa.Connection, queries: contextlib.ExitStack) -> None:
-        self.connection = connection
+        self.spoilt: dict[Wrong, None] = {}
+        self._connection = connection
         self._queries = queries
+        if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            queries.callback(setattr, driver, "text_factory", driver.text_factory)
+            driver.text_factory = functools.partial(str, encoding="utf-8", errors="surrogateescape")
 
-    def __call__(self, query: sa.Select[Any]) -> Rows:
-        found = self.connection.execute(query, execution_options={"yield_per": FETCHED})
+    def __call__(self, query: Query) -> Rows:
+        found = self._connection.execute(self._plain(query), execution_options={"yield_per": FETCHED})
         return iter(self._queries.enter_context(found))
+
+    def few(self, query: Query) -> list[sa.Row[Any]]:
+        """The same at once, and the database is done with it."""
+        return list(self._connection.execute(self._plain(query)))
+
+    def _plain(self, query: Query) -> Query:
+        json_is_read = self._connection.dialect.name != "sqlite"
+        plain: list[sa.ColumnElement[Any]] = [
+            sa.cast(column, sa.Text)
+            if json_is_read and isinstance(column.type, sa.JSON)
+            else sa.type_coerce(column, sa.types.NullType())
+            for column in query.selected_columns
+        ]
+        names = query.selected_columns.keys()
+        return query.with_only_columns(*(each.label(name) for each, name in zip(plain, names, strict=True)))
+
+    def whole(self, table: sa.Table, rows: Iterable[sa.Row[Any]]) -> Rows:
+        """Those of these rows, of all columns, in which each value is of its column's kind."""
+        for row in rows:
+            held = list(zip(table.columns, row, strict=True))
+            odd = [column.name for column, value in held if not _fits(column, value)]
+            if not odd:
+                yield row
+                continue
+            where = " ".join(_name(value) for column, value in held if column.primary_key)
+            words = f"The row {where} of the table {table.name} cannot be read: {', '.join(odd)}."
+            self.spoilt[Wrong(_PLACES.get(table, "tables"), words)] = None
+
+
+def _fits(column: sa.Column[Any], value: Any) -> bool:
+    kind = column.type
+    if value is None:
+        return bool(column.nullable)
+    if isinstance(kind, sa.types.TypeDecorator):  # a text
+        return _is_text(value) and (not isinstance(kind, Moment) or _is_time(value))
+    return type(value) is kind.python_type
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        str.encode(value)
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(read_time(value))
+    except Refusal:
+        return False
+
+
+def _name(value: Any) -> str:
+    """A value to be shown, which may be anything, and of any length."""
+    return (value if isinstance(value, str) and value.isprintable() else ascii(value))[:SHOWN]
 
 
 class _Tree:
@@ -89,14 +188,16 @@ class _Tree:
     def __init__(self, book: Book, rows: _Rows, tell: Tell) -> None:
         self._book = book
         self._tell = tell
-        self._count = int(rows.connection.scalar(sa.select(sa.func.count()).select_from(_entry)) or 0)
+        ((self._count,),) = rows.few(sa.select(sa.func.count().label("count")).select_from(_entry))
         self._rows = rows
         self._edge = Frontier()
-        self._checkpoints = rows(sa.select(_checkpoint).order_by(_checkpoint.c.size))
+        self._checkpoints = rows.whole(_checkpoint, rows(sa.select(_checkpoint).order_by(_checkpoint.c.size)))
         self._checkpoint = next(self._checkpoints, None)
         self._entries: list[Wrong] = []
         self._signed: list[Wrong] = []
         self._newest = 0
+        self.torn = False
+        """Whether an entry is missing, or is none: what is folded from the others tells of another world."""
 
     @property
     def size(self) -> int:
@@ -130,11 +231,14 @@ class _Tree:
             if index % WIDTH == 0:
                 self._tell(0, self._count)
             if row.seq != wanted:
+                self.torn = True
                 self._entries.append(
                     Wrong("entries", f"Entry {wanted} is missing: the next one is numbered {row.seq}.")
                 )
             wanted = row.seq + 1
-            leaf = leaf_hash(row.data)
+            is_bytes = isinstance(row.data, bytes)
+            self.torn = self.torn or not is_bytes
+            leaf = leaf_hash(row.data if is_bytes else b"")
             if row.leaf_hash != leaf:
                 self._entries.append(
                     Wrong("entries", f"Entry {row.seq} is not the one whose hash stands beside it.")
@@ -148,15 +252,19 @@ class _Tree:
 
     def _compare(self, tile: Tile, data: bytes) -> Iterator[Wrong]:
         query = sa.select(_tile).where(_tile.c.level == tile.level, _tile.c.number == tile.number)
-        row = self._rows.connection.execute(query).first()
         hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
-        if row is None or (row.hashes, row.root) != (data, perfect_root(hashes)):
+        if [(row.hashes, row.root) for row in self._rows.few(query)] != [(data, perfect_root(hashes))]:
             yield _other(tile.level, tile.number)
 
     def _too_many(self) -> Iterator[Wrong]:
         for row in self._rows(sa.select(_tile.c.level, _tile.c.number)):
-            if not 0 <= row.number < self.size // WIDTH ** (row.level + 1):
+            if not self._is_full(row.level, row.number):
                 yield _other(row.level, row.number)
+
+    def _is_full(self, level: Any, number: Any) -> bool:
+        if not isinstance(level, int) or not isinstance(number, int):
+            return False
+        return 0 <= level <= LEVEL_MOST and 0 <= number < self.size // WIDTH ** (level + 1)
 
     def _check(self, root: bytes) -> None:
         """The next checkpoint is signed by the log, over the entries that it says, whose root this is."""
@@ -178,18 +286,20 @@ class _Tree:
             )
 
 
-def _other(level: int | None, number: int) -> Wrong:
-    return Wrong("tiles", f"Tile {number} of level {level} is not the one that the entries make.")
+def _other(level: Any, number: Any) -> Wrong:
+    words = f"Tile {_name(number)} of level {_name(level)} is not the one that the entries make."
+    return Wrong("tiles", words)
 
 
 class _Fold:
     """Goes through the entries as statements, and with them through the index of histories.
 
-    `told` is the world that they tell.
+    `told` is the world that they tell, and of no use where the fold has `failed`.
     """
 
     def __init__(self, book: Book, rows: _Rows, tree: Checkpoint, tell: Tell) -> None:
         self.told = Notebook()
+        self.failed = False
         self._rows = rows
         self._size = tree.size
         self._tell = tell
@@ -197,12 +307,12 @@ class _Fold:
             Report(size=tree.size, world=self.told), Opened(tree, (str(book.keys.log.verifier),), ())
         )
         self._beside: deque[tuple[str, set[str]]] = deque()
-        self._misled: list[tuple[str, int]] = []
+        self._misled: list[tuple[Any, Any]] = []
         self._sizes = rows(sa.select(_checkpoint.c.size).order_by(_checkpoint.c.size))
         self._signed = next(self._sizes, None)
 
     def wrong(self) -> list[Wrong]:
-        """The entries that stand under a wrong id, or else what an audit of them says."""
+        """The entries that stand under a wrong id, and what an audit says where it ends at one."""
         found: list[Wrong] = []
         helped = self._size >= audit.HELPED
         try:
@@ -212,6 +322,7 @@ class _Fold:
                     self._history.add(entry, reading)
             self._history.close()
         except audit.Failed as verdict:
+            self.failed = True
             return [
                 *found,
                 Wrong("entries", f"Entry {verdict.entry} breaks step {verdict.step} of an audit: {verdict}"),
@@ -220,9 +331,7 @@ class _Fold:
 
     def _entries(self) -> Iterator[bytes]:
         """The entries' bytes; what stands beside each waits until it has been read, which is ahead."""
-        here = _mention.c.seq.between(0, self._size - 1)
-        index = self._rows(sa.select(_mention).where(here).order_by(_mention.c.seq))
-        groups = groupby(index, key=lambda row: int(row.seq))
+        groups = groupby(self._index(), key=lambda row: int(row.seq))
         place, group = next(groups, (self._size, iter(())))
         query = sa.select(_entry.c.event_id, _entry.c.data).order_by(_entry.c.seq)
         for seq, entry in enumerate(self._rows(query)):
@@ -232,6 +341,14 @@ class _Fold:
                 place, group = next(groups, (self._size, iter(())))
             self._beside.append((entry.event_id, subjects))
             yield entry.data
+
+    def _index(self) -> Rows:
+        """The index of histories along the entries; what is of none is noted."""
+        for row in self._rows(sa.select(_mention).order_by(_mention.c.seq)):
+            if isinstance(row.seq, int) and 0 <= row.seq < self._size:
+                yield row
+            else:
+                self._misled.append((row.subject, row.seq))
 
     def _compare(self, reading: Reading) -> Iterator[Wrong]:
         """What stands beside the next entry and is not what it says."""
@@ -261,9 +378,7 @@ class _Fold:
 
     def misled(self) -> Iterator[Wrong]:
         """What the index of histories has too many or lacks."""
-        nowhere = sa.not_(_mention.c.seq.between(0, self._size - 1))
-        strays = self._rows(sa.select(_mention).where(nowhere))
-        for subject, seq in sorted([*self._misled, *((row.subject, row.seq) for row in strays)]):
+        for subject, seq in sorted((_name(subject), _name(seq)) for subject, seq in self._misled):
             yield Wrong(
                 "histories", f"The history of {subject} has entry {seq} where it should not, or lacks it."
             )
@@ -273,53 +388,64 @@ def _nouns(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
     """The rows that are not what the ledger says, and the nouns that have no row."""
     for kind, shelf in SHELVES.items():
         known = 0
-        for name, held in _held(rows, shelf):
-            noun = told.find(kind, name)
-            known += held is not None and noun is not None
-            if held is None or noun != held:
-                yield _not_told(name, shelf.table)
+        for row in rows(sa.select(*(shelf.table.c[name] for name in shelf.names))):
+            noun = told.find(kind, row.id) if _is_text(row.id) else None
+            known += noun is not None
+            if noun is None or not _is_row(shelf, row, noun):
+                yield _not_told(row.id, shelf.table)
         if known < told.count(kind):
             for name in _absent(rows, shelf.table.c.id, (noun.id for noun in told.all(kind))):
                 yield _not_told(name, shelf.table)
 
 
-def _held(rows: _Rows, shelf: Shelf) -> Iterator[tuple[str, Noun | None]]:
-    """The name in each row, and its noun; None where what is in the row, or its name, is none."""
-    names = iter(rows(sa.select(sa.type_coerce(shelf.table.c.id, sa.types.NullType()).label("id"))))
-    while some := [row.id for row in islice(names, ASKED_AT_ONCE)]:
-        try:
-            found = _read(rows, shelf, some)
-        except SPOILT:
-            found = dict(pair for name in some for pair in _readable(rows, shelf, name))
-        for name in some:
-            yield str(name), found.get(name)
+def _is_row(shelf: Shelf, row: sa.Row[Any], noun: Noun) -> bool:
+    """Whether this is the noun's row, its JSON in whatever spelling."""
+    held, wanted = tuple(row), shelf.row(noun)
+    if held == wanted:
+        return True
+    pairs = zip(shelf.names, held, wanted, strict=True)
+    return all(
+        here == there or (isinstance(shelf.table.c[name].type, sa.JSON) and _spelled(here) == there)
+        for name, here, there in pairs
+    )
 
 
-def _read(rows: _Rows, shelf: Shelf, names: list[Any]) -> dict[Any, Noun]:
-    return {row.id: shelf.noun(row) for row in rows.connection.execute(shelf.some, {"names": names})}
-
-
-def _readable(rows: _Rows, shelf: Shelf, name: Any) -> Iterable[tuple[Any, Noun]]:
+def _spelled(text: Any) -> str:
+    """JSON as a noun's row has it; empty where it is none."""
     try:
-        return _read(rows, shelf, [name]).items()
-    except SPOILT:
-        return ()
+        return json_bytes(json.loads(text)).decode()
+    except (TypeError, ValueError, RecursionError):
+        return ""
 
 
-def _not_told(name: str, table: sa.Table) -> Wrong:
-    return Wrong("tables", f"{name} in the table {table.name} is not what the ledger says of it.")
+def _not_told(name: Any, table: sa.Table) -> Wrong:
+    return Wrong("tables", f"{_name(name)} in the table {table.name} is not what the ledger says of it.")
 
 
-def _beside(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
-    """What follows from the ledger and is no noun: the texts, what waits to be sent."""
-    for row in rows(sa.select(_private)):
+def _cosigned(book: Book, rows: _Rows) -> Iterator[Wrong]:
+    """The lines of the policy's witnesses that do not hold, and anybody's under no checkpoint here."""
+    keys = dict(book.trust.witnesses)
+    notes = sa.select(_checkpoint.c.note).where(_checkpoint.c.size == _cosignature.c.size)
+    query = sa.select(_cosignature, notes.scalar_subquery().label("note"))
+    for row in rows(query.order_by(_cosignature.c.size)):
+        key = keys.get(row.witness)
+        if row.note is None or (key is not None and not holds(key, row)):
+            words = f"The line of the witness {_name(row.witness)} under the checkpoint of {_name(row.size)}"
+            yield Wrong("checkpoints", f"{words} entries is not its own.")
+
+
+def _texts(rows: _Rows) -> Iterator[Wrong]:
+    """The texts that are not those that were committed to."""
+    for row in rows.whole(_private, rows(sa.select(_private))):
         if commitment_of(row.salt, row.text) != row.commitment:
-            yield Wrong(
-                "texts",
-                f"The text under {row.commitment[:12]} was changed: the ledger commits to another one.",
-            )
-    odd, latest = [], book.now() + PUT_OFF_MOST * book.pace
-    for row in rows(sa.select(_outbox)):
+            name = _name(row.commitment[:12])
+            yield Wrong("texts", f"The text under {name} was changed: the ledger commits to another one.")
+
+
+def _outboxes(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
+    """What waits to be sent and should not, or otherwise than it does."""
+    odd, latest = [], max(book.clock(), told.log.last) + PUT_OFF_MOST * book.pace
+    for row in rows.whole(_outbox, rows(sa.select(_outbox))):
         notice = told.find(Notice, row.notice)
         if notice is None or notice.accepted_at is not None:
             odd.append(row.notice)
@@ -327,34 +453,60 @@ def _beside(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
             yield Wrong(
                 "outbox", f"The notice {row.notice} is addressed to another in the outbox than in the ledger."
             )
-        elif max(row.not_before, row.lease or row.not_before) > latest:
+        elif row.not_before is None or any(
+            read_time(each) > latest for each in (row.not_before, row.lease) if each is not None
+        ):
             yield Wrong(
                 "outbox", f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
             )
-    yield from _addresses(rows.connection, told)
+        elif not _is_standing(row, notice):
+            yield Wrong(
+                "outbox",
+                f"The notice {row.notice} has a priority, a count of attempts or a message in the outbox that"
+                " do not follow from the ledger.",
+            )
     waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
     for name in sorted([*odd, *_absent(rows, _outbox.c.notice, waiting)]):
         yield Wrong(
-            "outbox", f"The notice {name} is to be sent and is not in the outbox, or is there without need."
+            "outbox",
+            f"The notice {_name(name)} is to be sent and is not in the outbox, or is there without need.",
         )
 
 
-def _addresses(connection: sa.Connection, told: Notebook) -> Iterator[Wrong]:
+def _is_standing(row: sa.Row[Any], notice: Notice) -> bool:
+    """Whether it waits as one that was tried so often, or once more.
+
+    Between seniors and others nothing is said: they may have changed their roles since.
+    """
+    message = row.message is None or _MESSAGE.fullmatch(row.message)
+    return bool(
+        (row.priority == 2 if notice.matter is not None else row.priority in (0, 1))
+        and row.attempts >= notice.attempts
+        and (row.attempts > 0) == (row.message is not None)
+        and message
+        and notice.message in (None, row.message)
+    )
+
+
+def _addresses(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
     """Alerts go to what the ledger commits to, and links to what the account says."""
-    accounts = addresses(connection)
+    accounts = {row.person: row.address for row in rows.whole(_account, rows(sa.select(_account)))}
     for person in told.all(Person):
-        text = shown(connection, person.contact)
+        query = sa.select(_private).where(_private.c.commitment == person.contact)
+        text = next(rows.whole(_private, rows.few(query)), None)
         if text is None and person.grants:
             yield Wrong("texts", f"The address of {person.id} is gone: no alert reaches them.")
-        if text not in (None, CHANGED) and accounts.get(person.id, text).lower() != text.lower():
-            yield Wrong(
-                "texts", f"The account of {person.id} has another address than the ledger commits to."
-            )
+        if text is not None and commitment_of(text.salt, text.text) == text.commitment:
+            address = text.text
+            if accounts.get(person.id, address).lower() != address.lower():
+                yield Wrong(
+                    "texts", f"The account of {person.id} has another address than the ledger commits to."
+                )
 
 
 def _absent(rows: _Rows, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:
     """Those of the names that the column has not."""
     rest = iter(names)
     while some := list(islice(rest, ASKED_AT_ONCE)):
-        there = set(rows.connection.scalars(sa.select(column).where(column.in_(some))))
+        there = {name for (name,) in rows.few(sa.select(column).where(column.in_(some)))}
         yield from (name for name in some if name not in there)

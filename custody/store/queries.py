@@ -546,9 +546,9 @@ class View:
         if not self._book.trust.urls:
             return {}
         newest = self._connection.scalar(sa.select(sa.func.max(_checkpoint.c.size))) or 0
-        found = {}
+        found, keys = {}, dict(self._book.trust.witnesses)
         for name in self._book.trust.urls:
-            size = cosigned(self._connection, name)
+            size = cosigned(self._connection, name, keys[name])
             if size < newest:
                 following = sa.select(sa.func.min(_checkpoint.c.size)).where(_checkpoint.c.size > size)
                 found[name] = self._received(int(self._connection.scalar(following) or 0))

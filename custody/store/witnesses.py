@@ -7,14 +7,21 @@ checkpoint that has its quorum.
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody.errors import Unreadable
-from custody.ledger.note import Checkpoint, Note, Policy
+from custody.ledger.note import Checkpoint, Note, Policy, VerifierKey
+from custody.ledger.witness import cosignatures
 from custody.store.book import Book, newest_note
 
 _cosignature, _checkpoint = (SQLModel.metadata.tables[name] for name in ("cosignature", "checkpoint"))
+_UNDER: Final = sa.select(_cosignature, _checkpoint.c.note).join(
+    _checkpoint, _checkpoint.c.size == _cosignature.c.size
+)
+"""Each line that is kept, with the checkpoint that it is said to stand under."""
 
 
 def published(book: Book, connection: sa.Connection, covering: int = 0) -> str:
@@ -28,11 +35,11 @@ def published(book: Book, connection: sa.Connection, covering: int = 0) -> str:
     if not trust.satisfied(frozenset()):
         size = _below(connection, covering, _within_reach(connection, trust))
     while size is not None:
-        lines = _lines(connection, size)
-        names = [name for name, _ in trust.witnesses if name in lines]
-        if trust.satisfied(frozenset(names)):
-            note = connection.scalar(sa.select(_checkpoint.c.note).where(_checkpoint.c.size == size))
-            return f"{note}{''.join(lines[name] for name in names)}"
+        rows = connection.execute(_UNDER.where(_cosignature.c.size == size)).all()
+        found = {row.witness: row for row in rows}
+        held = [found[name] for name, key in trust.witnesses if name in found and holds(key, found[name])]
+        if held and trust.satisfied(frozenset(row.witness for row in held)):
+            return f"{held[0].note}{''.join(row.line for row in held)}"
         size = _below(connection, covering, size - 1)
     return newest
 
@@ -70,15 +77,30 @@ def keep(book: Book, size: int, witness: str, line: str) -> None:
         connection.execute(sa.insert(_cosignature).values(**row))
 
 
-def cosigned(connection: sa.Connection, witness: str) -> int:
-    """How many entries this witness has cosigned; 0 before its first time."""
-    largest = sa.select(sa.func.max(_cosignature.c.size)).where(_cosignature.c.witness == witness)
-    return int(connection.scalar(largest) or 0)
+def cosigned(connection: sa.Connection, witness: str, key: VerifierKey) -> int:
+    """How many entries this witness has cosigned; 0 before its first time.
+
+    What stands under none of our checkpoints, or does not hold, is none of its lines.
+    """
+    mine = _UNDER.where(_cosignature.c.witness == witness).order_by(_cosignature.c.size.desc())
+    with connection.execute(mine, execution_options={"yield_per": 1}) as rows:
+        return next((int(row.size) for row in rows if holds(key, row)), 0)
+
+
+def holds(key: VerifierKey, row: Any) -> bool:
+    """Whether the `line` of a row is this key's under the `note`, and nothing else."""
+    if not isinstance(row.line, str) or not isinstance(row.note, str):
+        return False
+    try:
+        found = cosignatures(row.line.encode(), Note.read(row.note.encode()).text, [key])
+    except (Unreadable, UnicodeEncodeError):
+        return False
+    return [str(line) for line in found] == [row.line]
 
 
 def _within_reach(connection: sa.Connection, trust: Policy) -> int:
     """No larger size has a quorum: too few have cosigned that far, however much the others have since."""
-    reached = {name: cosigned(connection, name) for name, _ in trust.witnesses}
+    reached = {name: cosigned(connection, name, key) for name, key in trust.witnesses}
     return max(
         (
             size
@@ -94,8 +116,3 @@ def _below(connection: sa.Connection, least: int, most: int) -> int | None:
     between = _cosignature.c.size.between(least, most)
     found: int | None = connection.scalar(sa.select(sa.func.max(_cosignature.c.size)).where(between))
     return found
-
-
-def _lines(connection: sa.Connection, size: int) -> dict[str, str]:
-    rows = connection.execute(sa.select(_cosignature).where(_cosignature.c.size == size))
-    return {row.witness: row.line for row in rows}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 from insider import Insider
@@ -16,7 +18,7 @@ from custody.ledger.merkle import EMPTY, Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.rules.people import Person
-from custody.store import accounts, private
+from custody.store import accounts, outbox, private
 from custody.store.fsck import Wrong, fsck
 
 
@@ -91,6 +93,10 @@ def test_a_book_is_whole(loose: World) -> None:
         ("INSERT INTO checkpoint VALUES (3, :zeros, 'frog')", "The checkpoint of 3 entries is not"),
         ("INSERT INTO checkpoint VALUES (9999, :zeros, 'frog')", "The checkpoint of 9,999 entries is"),
         ("INSERT INTO tile VALUES (0, 1, :zeros, :zeros)", "Tile 1 of level 0 is not the one"),
+        ("INSERT INTO tile VALUES (-1, 0, :zeros, :zeros)", "Tile 0 of level -1 is not the one"),
+        ("INSERT INTO tile VALUES (100000, 0, :zeros, :zeros)", "Tile 0 of level 100000 is not the one"),
+        ("UPDATE person SET number = 99 WHERE id = 'P-4'", "P-4 in the table person is not what the ledger"),
+        ("UPDATE alarm SET number = 99 WHERE id = 'A-2'", "A-2 in the table alarm is not what the ledger"),
         ("UPDATE private SET text = 'In a safe.' WHERE text = 'On a bench.'", " was changed: the ledger "),
         ("DELETE FROM outbox WHERE notice = (SELECT min(notice) FROM outbox)", "The notice "),
     ],
@@ -99,6 +105,32 @@ def test_each_change_behind_its_back_is_named(loose: World, statement: str, name
     change(loose, statement)
     found = fsck(loose.book)
     assert any(named in each.words for each in found), found
+
+
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        "priority = 99",
+        "priority = -1",
+        "priority = 2",
+        "attempts = 9",
+        "attempts = -1",
+        "message = 'all is well'",
+        "message = '<0123456789abcdef0123456789abcdef@test.example>'",
+    ],
+)
+def test_a_notice_that_waits_otherwise_than_it_was_put_there_is_named(loose: World, change_of: str) -> None:
+    """What is put behind all others is sent after them, and under another's name is taken for another."""
+    change(loose, f"UPDATE outbox SET {change_of} WHERE notice = (SELECT min(notice) FROM outbox)")  # noqa: S608
+    (found,) = fsck(loose.book)
+    assert "a priority, a count of attempts or a message in the outbox that do not follow" in found.words
+
+
+def test_what_was_taken_up_and_not_sent_is_as_it_must_be(loose: World) -> None:
+    for _ in range(2):
+        assert outbox.take(loose.book, loose.at)
+        loose.at += timedelta(minutes=1)
+    assert fsck(loose.book) == []
 
 
 @pytest.mark.on("sqlite")  # the other has no bytes among texts
@@ -134,6 +166,78 @@ def test_a_row_that_cannot_be_read_is_named_and_no_other(loose: World, statement
     change(loose, statement)
     (found,) = fsck(loose.book)
     assert named in found.words
+
+
+FIRST = "WHERE notice = (SELECT min(notice) FROM outbox)"
+BAD = "CAST(x'ff41' AS TEXT)"
+"""Not UTF-8."""
+
+
+@pytest.mark.on("sqlite")  # the other looks at what it is given
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("INSERT INTO site VALUES ({BAD}, 'UTC')", "A' in the table site is not"),
+        ("UPDATE outbox SET not_before = 'noon' {FIRST}", "of the table outbox cannot be read: not_before."),
+        ("UPDATE outbox SET lease = 'noon' {FIRST}", "of the table outbox cannot be read: lease."),
+        ("UPDATE outbox SET notice = CAST(notice AS BLOB) {FIRST}", "outbox cannot be read: notice."),
+        ("UPDATE outbox SET message = {BAD} {FIRST}", "of the table outbox cannot be read: message."),
+        ("UPDATE outbox SET attempts = 'x' {FIRST}", "of the table outbox cannot be read: attempts."),
+        ("UPDATE private SET text = {BAD}", "of the table private cannot be read: text."),
+        ("UPDATE private SET text = x'ff'", "of the table private cannot be read: text."),
+        ("UPDATE private SET salt = 'frog'", "of the table private cannot be read: salt."),
+        ("UPDATE private SET salt = 9000000000000000", "of the table private cannot be read: salt."),
+        ("UPDATE log SET last = 'frog'", "test.example/log in the table log is not"),
+        ("UPDATE log SET last = x'ff'", "test.example/log in the table log is not"),
+        ("INSERT INTO mention VALUES ({BAD}, 3)", "A' has entry 3 where it should not"),
+        ("INSERT INTO mention VALUES (x'41', 3)", "The history of b'A' has entry 3 where it should not"),
+        ("INSERT INTO mention VALUES (x'41', 9999)", "The history of b'A' has entry 9999 where it should"),
+        ("INSERT INTO mention VALUES ('C-1', 'x')", "The history of C-1 has entry x where it should not"),
+        ("INSERT INTO mention VALUES ('C-1', 3.5)", "The history of C-1 has entry 3.5 where it should not"),
+        ("UPDATE checkpoint SET note = x'ff' WHERE size = 2", "The row 2 of the table checkpoint cannot"),
+        ("UPDATE checkpoint SET note = {BAD} WHERE size = 2", "The row 2 of the table checkpoint cannot"),
+        ("UPDATE checkpoint SET root = 'x' WHERE size = 2", "The row 2 of the table checkpoint cannot"),
+        ("INSERT INTO checkpoint VALUES (-5, x'00', 'x')", "The checkpoint of -5 entries is not"),
+        ("UPDATE entry SET event_id = x'ff' WHERE seq = 40", "Entry 40 stands under another event's id."),
+        ("UPDATE entry SET event_id = {BAD} WHERE seq = 40", "Entry 40 stands under another event's id."),
+        ("UPDATE entry SET leaf_hash = 'x' WHERE seq = 40", "Entry 40 is not the one whose hash stands"),
+        ("INSERT INTO tile VALUES ('x', 0, x'00', x'00')", "Tile 0 of level x is not the one"),
+        ("INSERT INTO tile VALUES (0, 'x', x'00', x'00')", "Tile x of level 0 is not the one"),
+        ("UPDATE tile SET hashes = 'x'", "Tile 0 of level 0 is not the one"),
+        ("UPDATE person SET contact = x'ff' WHERE id = 'P-4'", "P-4 in the table person is not"),
+        ("UPDATE person SET grants = :deep WHERE id = 'P-4'", "P-4 in the table person is not"),
+        ("UPDATE alarm SET number = x'ff' WHERE id = 'A-2'", "A-2 in the table alarm is not"),
+        (
+            "INSERT INTO pulse VALUES ('monitor', 'noon')",
+            "monitor of the table pulse cannot be read: at",
+        ),
+        (
+            "INSERT INTO account VALUES ('P-4', 'Mona', {BAD}, NULL, 's')",
+            "The row P-4 of the table account cannot be read: address.",
+        ),
+    ],
+)
+def test_a_spoilt_row_is_named_and_hides_no_other_difference(
+    loose: World, statement: str, named: str
+) -> None:
+    deep = {"deep": "[" * 100_000} if ":deep" in statement else {}
+    change(loose, statement.format(BAD=BAD, FIRST=FIRST), **deep)
+    assert named in " ".join(each.words for each in fsck(loose.book))
+    change(loose, "UPDATE site SET zone = 'Asia/Tokyo' WHERE id = 'NORTH'")
+    found = " ".join(each.words for each in fsck(loose.book))
+    assert "NORTH in the table site is not what the ledger says of it." in found
+    assert named in found
+    assert found.encode(), "it can be shown"
+
+
+@pytest.mark.on("sqlite")
+def test_an_entry_that_is_no_bytes_is_named(loose: World) -> None:
+    """What the ledger tells cannot be followed any more; what needs no entries is looked at."""
+    change(loose, "UPDATE entry SET data = 'frog' WHERE seq = 40")
+    change(loose, "UPDATE private SET text = 'In a safe.' WHERE text = 'On a bench.'")
+    found = fsck(loose.book)
+    assert found[0] == Wrong("entries", "Entry 40 is not the one whose hash stands beside it.")
+    assert found[-1].place == "texts"
 
 
 def test_an_account_whose_address_is_not_the_committed_one_is_named(loose: World) -> None:

@@ -177,8 +177,8 @@ def test_a_comparison_that_could_not_be_made_is_made_again_and_in_the_morning_to
 def test_no_row_can_silence_it(copy: World, words: str) -> None:
     """SQLite quotes a text that it cannot read, and what it quotes is not what has gone wrong."""
     change(copy, EDIT)
-    subject = f"{words} ".encode().hex()
-    change(copy, f"INSERT INTO mention VALUES (CAST(x'{subject}ff' AS TEXT), 3)")
+    quoted = f"{words} ".encode() + b"\xff"
+    change(copy, "INSERT INTO mention VALUES (CAST(:quoted AS TEXT), 3)", quoted=quoted)
     copy.at += timedelta(hours=1)
     assert daily.self_audit(copy.book)
     with Sink(copy.clock) as sink:

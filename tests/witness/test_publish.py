@@ -23,6 +23,7 @@ from custody.ledger.note import Checkpoint, Policy, WitnessKey
 from custody.mirror import pull
 from custody.store import export, home, witnesses
 from custody.store.book import Book
+from custody.store.fsck import fsck
 from custody.store.queries import view
 from custody.witness import Witness
 
@@ -101,6 +102,35 @@ def test_a_cosigned_log_is_proved_to_be_the_only_history(town: Town) -> None:
     assert report.sound
     assert report.witnesses == ("a", "b")
     assert report.vouched == town.size
+
+
+@pytest.mark.parametrize(
+    ("size", "line"),
+    [
+        ("999999999", "'x'"),
+        ("(SELECT max(size) FROM checkpoint)", "'x'"),
+        ("-1", "'x'"),
+        ("(SELECT max(size) FROM checkpoint)", "(SELECT max(line) FROM cosignature WHERE witness = 'a')"),
+    ],
+)
+def test_a_line_that_a_witness_has_not_given_is_named_and_counts_for_nothing(
+    town: Town, size: str, line: str
+) -> None:
+    """It would else never be asked again, and all that is given away would be refused."""
+    town.publish()
+    assert fsck(town.world.book) == []
+    town.world.register(1)
+    with town.world.unguarded() as owner:
+        values = f"{size}, 'a', {line}, '2026-01-01T00:00:00.000Z'"
+        owner.execute(sa.text(f"INSERT INTO cosignature (size, witness, line, at) SELECT {values}"))
+    town.world.reopen()
+    (found,) = fsck(town.world.book)
+    assert found.words.startswith("The line of the witness a under the checkpoint of ")
+    with view(town.world.book, town.world.ids["olga"]) as olgas:
+        assert set(olgas.waiting_for()) == {"a", "b"}
+    assert judge(town).sound
+    assert town.publish() == [Asked("a", town.size), Asked("b", town.size)]
+    assert judge(town).witnesses == ("a", "b")
 
 
 def test_two_witnesses_cosign_one_checkpoint_of_a_log_that_grows_meanwhile(town: Town) -> None:
@@ -235,7 +265,7 @@ def test_a_book_that_was_set_back_or_written_anew_is_told_by_its_witness(town: T
     with pytest.raises(Untrusted, match=r"The witness a refuses the log .* set back or written anew"):
         publish(backup.book, town.submit)
     with backup.book.read() as connection:
-        assert witnesses.cosigned(connection, "a") == 0
+        assert witnesses.cosigned(connection, *town.world.book.trust.witnesses[0]) == 0
     backup.book.engine.dispose()
 
 
@@ -258,7 +288,7 @@ def test_an_answer_that_is_none_is_told_and_nothing_is_kept(town: Town) -> None:
         assert said.size == 0
         assert why in said.why, said
     with town.world.book.read() as connection:
-        assert witnesses.cosigned(connection, "a") == 0
+        assert witnesses.cosigned(connection, *town.world.book.trust.witnesses[0]) == 0
 
 
 def test_a_mirror_has_the_published_log_with_its_cosignatures(town: Town) -> None:
