@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from custody.errors import Undelivered, Unreadable, Untrusted
+from custody.errors import Undelivered, Unreadable
 from custody.ledger.note import Checkpoint, Note, VerifierKey
 from custody.ledger.witness import AddCheckpoint, cosignatures, latest_size
 from custody.store import witnesses
@@ -36,7 +36,8 @@ class Asked:
 def publish(book: Book, submit: Submit) -> list[Asked]:
     """Asks every witness that has an address and has not cosigned the newest checkpoint.
 
-    Untrusted where a witness has seen more of this log than this book has, or another history.
+    One that says that it has seen more of this log than this book has, or another history, is believed by
+    people alone: a false witness must not keep the others from being asked.
     """
     urls = book.trust.urls
     # one for all: a log that grows meanwhile would else never have two of them under one checkpoint
@@ -62,9 +63,12 @@ def _ask(book: Book, note: Note, witness: tuple[str, VerifierKey], submit: Submi
             return Asked(name, before, "it answered with no cosignature of its key")
         words = answer.decode("utf-8", "replace").strip()
         if status in (409, 422):
-            raise Untrusted(
-                f"The witness {name} refuses the log of {size:,} entries ({status}: {words}): it has"
-                " seen more of it, or another history. This book was set back or written anew: do not use it."
+            return Asked(
+                name,
+                before,
+                f"it refuses the log of {size:,} entries ({status}: {words}): it has seen more of it, or"
+                " another history. Either the witness is false, or this book was set back or written anew:"
+                " compare it with another witness, a pin, a receipt or a manifest before you go on with it.",
             )
         return Asked(name, before, f"it answers {status}: {words}")
     except (Undelivered, Unreadable) as problem:

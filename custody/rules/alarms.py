@@ -104,6 +104,11 @@ class Notice(Noun):
     message: str | None = None
     accepted_at: datetime | None = None
 
+    @property
+    def is_alert(self) -> bool:
+        """Of an alarm, or of a book that differs from its ledger: all that is told else comes after."""
+        return self.matter in (None, "self-audited")
+
 
 def tell(
     world: World,

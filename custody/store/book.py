@@ -311,11 +311,8 @@ class Page:
             self.connection.execute(sa.delete(tables.Outbox).where(sa.column("notice").in_(accepted)))
 
     def _priority(self, notice: Notice) -> int:
-        """Seniors first: G1 counts from the due time to the relay's word for the first of them.
-
-        What is told beside the ladder comes after all alarms, however much of it there is.
-        """
-        if notice.matter is not None:
+        """Seniors first: G1 counts from the due time to the relay's word for the first of them."""
+        if not notice.is_alert:
             return 2
         person = self.world.get(Person, notice.person)
         return 0 if person.senior else 1

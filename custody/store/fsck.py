@@ -480,7 +480,7 @@ def _is_standing(row: sa.Row[Any], notice: Notice) -> bool:
     """
     message = row.message is None or _MESSAGE.fullmatch(row.message)
     return bool(
-        (row.priority == 2 if notice.matter is not None else row.priority in (0, 1))
+        row.priority in ((0, 1) if notice.is_alert else (2,))
         and row.attempts >= notice.attempts
         and (row.attempts > 0) == (row.message is not None)
         and message

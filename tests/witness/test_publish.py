@@ -262,11 +262,35 @@ def test_a_book_that_was_set_back_or_written_anew_is_told_by_its_witness(town: T
     for _ in range(more):
         backup.register(1)
         backup.request(1)
-    with pytest.raises(Untrusted, match=r"The witness a refuses the log .* set back or written anew"):
-        publish(backup.book, town.submit)
+    for each in publish(backup.book, town.submit):
+        assert each.why.startswith("it refuses the log of")
+        assert "this book was set back or written anew" in each.why
     with backup.book.read() as connection:
         assert witnesses.cosigned(connection, *town.world.book.trust.witnesses[0]) == 0
     backup.book.engine.dispose()
+
+
+@pytest.mark.parametrize(("status", "answer"), [(422, b"another root\n"), (409, b"999999999\n")])
+def test_a_false_witness_keeps_no_other_from_being_asked(town: Town, status: int, answer: bytes) -> None:
+    def submit(url: str, body: bytes) -> tuple[int, bytes]:
+        return (status, answer) if url.endswith("/a") else town.submit(url, body)
+
+    first, second = publish(town.world.book, submit)
+    assert "Either the witness is false, or this book was set back" in first.why
+    assert second == Asked("b", town.size)
+    assert judge(town).witnesses == ("b",), "a quorum of one"
+
+
+def test_witnesses_that_never_cosigned_the_same_are_no_quorum(town: Town) -> None:
+    town.trust("one", of=2)
+    town.publish()
+    agreed = town.size
+    for away in "ab":
+        town.world.register(1)
+        town.away = {away}
+        town.publish()
+    report = judge(town)
+    assert (report.sound, report.size, report.witnesses) == (True, agreed, ("a", "b"))
 
 
 def test_a_witness_with_another_key_cosigns_nothing_here(town: Town) -> None:
