@@ -102,27 +102,48 @@ def make_folder(path: Path) -> None:
     _settle(path.parent)
 
 
+def check_empty(folder: Path, what: str) -> None:
+    """Conflict where something is in the folder in which `what` is to be made: "A new book", say."""
+    if folder.exists() and any(folder.iterdir()):
+        raise Conflict(f"{folder} is not empty. {what} needs a folder of its own.")
+
+
 @contextlib.contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    """A folder to be filled, empty or not there yet, for its owner alone; as it was where the block fails."""
+def filled(folder: Path, what: str) -> Iterator[None]:
+    """A folder to be filled with `what`, for its owner alone; as it was where the block fails.
+
+    Conflict where it is neither empty nor new, or where another process fills it just now.
+    """
+    check_empty(folder, what)
     made = [at for at in (folder, *folder.parents) if not at.exists()]
     mode = None if made else stat.S_IMODE(folder.stat().st_mode)
     try:
         make_folder(folder)
-        yield
     except BaseException:
-        with contextlib.suppress(OSError):  # why it failed is told, and not this
-            for path in folder.iterdir():
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-            if mode is not None:
-                folder.chmod(mode)
-        for at in made:
-            with contextlib.suppress(OSError):
-                at.rmdir()
+        _as_it_was(folder, made, mode)
         raise
+    with alone(folder, f"{what} is being made in {folder} just now, by another process."):
+        check_empty(folder, what)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):  # why it failed is told, and not this
+                for path in folder.iterdir():
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
+            _as_it_was(folder, made, mode)
+            raise
+
+
+def _as_it_was(folder: Path, made: list[Path], mode: int | None) -> None:
+    """Takes the empty folder away with those above it that were made, or gives it its mode again."""
+    with contextlib.suppress(OSError):
+        if mode is not None:
+            folder.chmod(mode)
+        for at in made:
+            at.rmdir()
 
 
 @contextlib.contextmanager

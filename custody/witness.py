@@ -95,9 +95,7 @@ class Witness:
     @classmethod
     def create(cls, folder: Path, key: WitnessKey, clock: Clock) -> Witness:
         """A new witness that knows no log, in a folder that is empty or not there yet; else Conflict."""
-        if folder.exists() and any(folder.iterdir()):
-            raise Conflict(f"{folder} is not empty. A new witness needs a folder of its own.")
-        with files.filled(folder):
+        with files.filled(folder, "A new witness"):
             files.make(folder / "key.pem", key.pem())
             files.make(folder / "vkey", f"{key.verifier}\n".encode())
             files.make(folder / "witness.db", b"")

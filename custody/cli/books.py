@@ -97,7 +97,7 @@ def init(
             "--database and --owner go together: as whom servers come, and who makes the tables."
         )
     place = home.Place(address, owner) if address is not None and owner is not None else None
-    home.check_empty(folder)
+    files.check_empty(folder, home.BOOK)
     form = {"origin": origin, "name": name, "address": mail, "organisation": organisation}
     order = orders.read(orders.Founder, form)
     if zone not in available_timezones():
@@ -116,8 +116,7 @@ def init(
         founder_key=founder,
         relaxed=SMALL if small else (),
     )
-    with home.making(folder, place):
-        book, genesis = home.create(folder, founding, parts.clock, secrets.token_bytes, place)
+    with home.making(folder, founding, parts.clock, secrets.token_bytes, place) as (book, genesis):
         accounts.add(book, "P-1", order.name, order.address)
         links = [(order.name, link(book, settings.base_url, "P-1", founder.pkcs8()))]
         if small:

@@ -125,6 +125,15 @@ def released(database: Database) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def disposed(database: Database) -> Iterator[None]:
+    """Nothing stays connected after the block."""
+    try:
+        yield
+    finally:
+        database.engine.dispose()
+
+
 class SQLite(Database):
     """A file in the book's folder, and beside it the lock of whoever writes."""
 

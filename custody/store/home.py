@@ -3,8 +3,10 @@
     book.db            the ledger and its fold (SQLite; with its -wal and -shm files while it is open)
     book.lock          taken by whoever writes to it
     database           the address of the tables where book.db has them not (`custody.store.database`)
+    database.part      the address that a move which broke off was to write there (`custody.store.move`)
     keys/log.pem       signs checkpoints            (Ed25519, for the owner's eyes only)
     keys/server.pem    signs the server's facts     (ECDSA P-256, likewise)
+    keys/sessions      keeps people signed in       (made by the first `custody serve`, likewise)
     policy             the auditor's trust file, C2SP tlog-policy
     pin-id             drawn with the first pin; of this machine alone (`custody.store.pin`)
     genesis.txt        the hash of entry 0: print it, and give it to the auditor by another way
@@ -19,6 +21,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -28,16 +31,18 @@ from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
 from custody import files
-from custody.errors import Conflict, Impossible, NotFound, Unreadable, Untrusted
+from custody.errors import Conflict, Impossible, NotFound, Refusal, Unreadable, Untrusted
 from custody.facts import Genesis, Relaxation
 from custody.ledger.keys import SigningKey
 from custody.ledger.note import LogKey, Policy, policy_text
 from custody.store import roles
-from custody.store.book import Book, Clock, Keys, Random
-from custody.store.database import IN_THE_FOLDER, Database, PostgreSQL, SQLite, at, released
+from custody.store.book import Book, Clock, Keys, Random, newest_note
+from custody.store.database import IN_THE_FOLDER, Database, PostgreSQL, SQLite, at, disposed, released
 from custody.store.nouns import SPOILT
 from custody.store.triggers import TRIGGERS, present
 
+BOOK: Final = "A new book"
+"""What is made here, in the sentences about its folder."""
 _entry = SQLModel.metadata.tables["entry"]
 
 
@@ -68,74 +73,84 @@ class Founding:
 def create(
     folder: Path, founding: Founding, clock: Clock, random: Random, place: Place | None = None
 ) -> tuple[Book, str]:
+    """A new book, with nothing more to it: what `making` gives, and as that raises."""
+    with making(folder, founding, clock, random, place) as made:
+        return made
+
+
+@contextlib.contextmanager
+def making(
+    folder: Path, founding: Founding, clock: Clock, random: Random, place: Place | None = None
+) -> Iterator[tuple[Book, str]]:
     """A new book in a folder that is empty or not there yet, and the hash of its genesis.
 
-    Its tables are in the folder, too, or in the place given. Conflict where there is a book already;
-    Untrusted where the database or its roles do not suit one. The founder's private key is *not* kept here.
+    Its tables are in the folder, too, or in the place given. Where anything fails, in the block as well,
+    neither folder nor tables stay; Conflict says it where the tables could not be taken back. Conflict where
+    there is a book already, or one is being made; Untrusted where the database or its roles do not suit one.
+    The founder's private key is *not* kept here.
     """
-    check_empty(folder)
-    if place is not None:  # before anything is in the folder
-        if isinstance(at(place.address, folder), SQLite):
-            raise Unreadable(
-                "A book in SQLite has its database in its folder: leave out --database and --owner."
-            )
-        database = prepare(place.address, folder, place.owner)
-    files.make_folder(folder)
-    files.make_folder(folder / "keys")
-    files.make(folder / "keys" / "log.pem", founding.log_key.pem())
-    files.make(folder / "keys" / "server.pem", founding.server_key.pem())
-    if place is None:
-        database = prepare(IN_THE_FOLDER, folder)
-    else:
-        files.make(folder / "database", f"{place.address}\n".encode())
-    keys = Keys(founding.log_key, founding.server_key)
-    vkey = str(founding.log_key.verifier)
-    policy = policy_text(vkey)
-    files.make(folder / "policy", policy.encode())
-    book = Book(database, policy, keys=keys, clock=clock, random=random)
+    if place is not None and isinstance(at(place.address, folder), SQLite):
+        raise Unreadable("A book in SQLite has its database in its folder: leave out --database and --owner.")
+    with files.filled(folder, BOOK):
+        files.make_folder(folder / "keys")
+        files.make(folder / "keys" / "log.pem", founding.log_key.pem())
+        files.make(folder / "keys" / "server.pem", founding.server_key.pem())
+        policy = policy_text(str(founding.log_key.verifier))
+        files.make(folder / "policy", policy.encode())
+        if place is None:
+            database = prepare(IN_THE_FOLDER, folder)
+        else:
+            files.make(folder / "database", f"{place.address}\n".encode())
+            database = prepare(place.address, folder, place.owner)
+        with released(database), _taken_back(place, policy):
+            keys = Keys(founding.log_key, founding.server_key)
+            book = Book(database, policy, keys=keys, clock=clock, random=random)
+            genesis = _found(book, founding)
+            files.make(folder / "genesis.txt", f"{genesis}\n".encode())
+            yield book, genesis
+
+
+def _found(book: Book, founding: Founding) -> str:
     with book.page("console") as page:
-        contact = page.private(founding.contact)
         page.found(
             Genesis(
                 organisation=founding.organisation,
-                log_key=vkey,
+                log_key=str(founding.log_key.verifier),
                 server_key=founding.server_key.public.spki,
                 founder="P-1",
                 founder_key=founding.founder_key.public.spki,
-                contact=contact,
+                contact=page.private(founding.contact),
                 relaxed=founding.relaxed,
             ),
             founding.founder_key,
         )
-        genesis = page.world.log.genesis
-    files.make(folder / "genesis.txt", f"{genesis}\n".encode())
-    return book, genesis
+        return page.world.log.genesis
 
 
 @contextlib.contextmanager
-def making(folder: Path, place: Place | None = None) -> Iterator[None]:
-    """Around all that makes a book: what fails leaves neither the folder nor the database begun.
-
-    Conflict where something is in the folder already.
-    """
-    check_empty(folder)
-    with files.filled(folder):
-        try:
-            yield
-        except BaseException:
-            if place is not None and (folder / "database").exists():  # the tables are those of this book
-                with contextlib.suppress(Exception):
-                    _empty(PostgreSQL(place.owner, owner=True))
-            raise
-
-
-def _empty(database: Database) -> None:
+def _taken_back(place: Place | None, policy: str) -> Iterator[None]:
+    """Where the block fails, the tables go that it has just made: they are empty, or of this policy's log."""
     try:
-        with database.writing() as connection:
-            _clear(connection)
-            connection.commit()
-    finally:
-        database.engine.dispose()
+        yield
+    except BaseException as problem:
+        if place is not None:
+            try:
+                _take_back(PostgreSQL(place.owner, owner=True), policy)
+            except (Refusal, Untrusted, OSError) as left:
+                why = files.told(problem) if isinstance(problem, OSError) else str(problem) or "interrupted"
+                raise Conflict(
+                    f"The book was not made ({why}) and its tables could not be taken back ({left}) Make the"
+                    " database anew before you begin again (docs/postgresql.md)."
+                ) from problem
+        raise
+
+
+def _take_back(database: Database, policy: str) -> None:
+    with disposed(database), database.writing() as connection:
+        if connection.scalar(sa.select(sa.func.count(_entry.c.seq))):
+            Policy.read(policy.encode()).open(newest_note(connection).encode())
+        _clear(connection)
+        connection.commit()
 
 
 def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
@@ -228,12 +243,6 @@ def _clear(connection: sa.Connection) -> None:
     """Takes away the tables of a book that was never in use."""
     SQLModel.metadata.drop_all(connection)
     connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-
-
-def check_empty(folder: Path) -> None:
-    """Conflict where something is in the folder already."""
-    if folder.exists() and any(folder.iterdir()):
-        raise Conflict(f"{folder} is not empty. A new book needs a folder of its own.")
 
 
 def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = False) -> Book:

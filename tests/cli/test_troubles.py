@@ -327,7 +327,7 @@ def held(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_a_folder_that_could_not_be_filled_is_as_it_was(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
-        with files.filled(folder):
+        with files.filled(folder, "A new book"):
             (folder / "file").write_bytes(b"begun")
             (folder / "folder").mkdir()
             (folder / "folder" / "file").write_bytes(b"begun")

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
-from postgresql import Server
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from postgresql import OWNER, Server, owner
 from processes import FORK
-from world import START, World
+from world import START, World, new_key
 
+from custody import files
 from custody.errors import Conflict, NoRoom, Untrusted
+from custody.ledger.note import LogKey
 from custody.store import home
 from custody.store import move as moving
 from custody.store.book import Book, newest_note
@@ -168,27 +177,92 @@ def test_another_book_is_never_in_the_way_of_a_move(
         move(loose.book, loose.folder, loose.book.database.address, other.owner)
 
 
+# ------------------------------------------------------------------------------------------------ founding
+
+
+def founding(name: str = "new.example/log") -> home.Founding:
+    log_key = LogKey(name, Ed25519PrivateKey.generate())
+    return home.Founding(name, "HOME", "a@b.test", log_key, new_key(), new_key())
+
+
+@contextlib.contextmanager
+def making(folder: Path, place: home.Place | None) -> Iterator[Book]:
+    """A new book, as `custody init` makes one."""
+    with home.making(folder, founding(), lambda: START, os.urandom, place) as (book, _):
+        yield book
+    book.engine.dispose()
+
+
 def test_a_founding_that_fails_leaves_no_book(loose: World, tmp_path: Path, postgresql: Server) -> None:
-    """As `custody init` makes one: the folder, and the database where it is another, are as they were."""
+    """The folder, and the database where it is another, are as they were."""
     place = postgresql.place() if loose.place else None
     folder = tmp_path / "new"
-    founding = home.Founding(
-        "new.example/log", "HOME", "a@b.test", loose.log_key, loose.book.keys.server, loose.keys["ada"]
-    )
-
-    def begun() -> None:
-        with home.making(folder, place):
-            made, _ = home.create(folder, founding, lambda: START, os.urandom, place)
-            made.engine.dispose()
-            interrupted()
-
-    with pytest.raises(KeyboardInterrupt):
-        begun()
+    with pytest.raises(KeyboardInterrupt), making(folder, place):
+        interrupted()
     assert not folder.exists()
     assert place is None or tables(postgresql, place) == []
-    with home.making(folder, place):
-        made, _ = home.create(folder, founding, lambda: START, os.urandom, place)
-    assert isinstance(made, Book)
-    with made.read() as connection:
+    with making(folder, place) as made, made.read() as connection:
         assert newest_note(connection)
+
+
+def test_a_second_founding_touches_nothing_of_the_first(
+    loose: World, tmp_path: Path, postgresql: Server
+) -> None:
+    """In one folder, or in two over one database."""
+    place = postgresql.place() if loose.place else None
+    folder, other = tmp_path / "new", tmp_path / "other"
+    folder.mkdir(0o700)
+    with files.alone(folder, ""), pytest.raises(Conflict, match=r"is being made in .* just now"):
+        home.create(folder, founding(), lambda: START, os.urandom, place)
+    assert not [*folder.iterdir()]
+    assert place is None or tables(postgresql, place) == []
+    with making(folder, place) as made:
+        with pytest.raises(Conflict, match="is not empty"):
+            home.create(folder, founding(), lambda: START, os.urandom, place)
+        if place:
+            with pytest.raises(Conflict, match="a book in this database already"):
+                home.create(other, founding(), lambda: START, os.urandom, place)
+    assert not other.exists()
+    home.open_book(folder, lambda: START, os.urandom).engine.dispose()
+    assert fsck(made) == []
     made.engine.dispose()
+
+
+def test_what_fails_takes_back_no_other_book(tmp_path: Path, postgresql: Server) -> None:
+    """An administrator has emptied the database meanwhile, and another book was founded in it."""
+    place = postgresql.place()
+
+    def two() -> Iterator[Book]:
+        with making(tmp_path / "one", place):
+            with owner(place) as line:
+                line.execute("DROP SCHEMA public CASCADE")
+                line.execute(f"CREATE SCHEMA public AUTHORIZATION {OWNER}")
+                line.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+            with making(tmp_path / "two", place) as other:
+                yield other
+            interrupted()
+
+    (other,) = islice(both := two(), 1)
+    with pytest.raises(Conflict, match="could not be taken back"):
+        next(both)
+    assert not (tmp_path / "one").exists()
+    assert fsck(other) == []
+    other.engine.dispose()
+
+
+def test_tables_that_cannot_be_taken_back_are_told(
+    tmp_path: Path, postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = postgresql.place()
+    monkeypatch.setattr("custody.store.database.BUSY", timedelta(milliseconds=100))
+
+    def fail() -> None:
+        with making(tmp_path / "new", place):
+            reader.execute("SELECT count(*) FROM entry")  # a pg_dump, say
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    words = r"The book was not made \(.*No space left.*\) and its tables could not be taken back \(.*lock"
+    with psycopg.connect(place.address) as reader, pytest.raises(Conflict, match=words):
+        fail()
+    assert "entry" in tables(postgresql, place)
+    assert not (tmp_path / "new").exists()
