@@ -83,8 +83,11 @@ class Database(ABC):
         """Whether a book has been begun here."""
 
     @abstractmethod
-    def reach(self) -> None:
-        """Away where there is no line to it, in words for who begins: nothing of theirs is there yet."""
+    def reach(self) -> str:
+        """Which database it is, the same under every address that it has.
+
+        Away where there is no line to it, in words for who begins: nothing of theirs is there yet.
+        """
 
     @abstractmethod
     def check_standby(self, connection: sa.Connection) -> None:
@@ -102,7 +105,7 @@ class Database(ABC):
         """For how long commits have waited for a standby that does not answer; zero where none waits."""
 
 
-def at(address: str, folder: Path) -> Database:
+def at(address: str, folder: Path) -> SQLite | PostgreSQL:
     """The database of this address; `folder` is the book's. Unreadable where it is no address."""
     kind, _, name = address.partition(":")
     if kind == "sqlite" and _FILE.fullmatch(name):
@@ -211,11 +214,27 @@ class SQLite(Database):
     def there(self) -> bool:
         return self.file.is_file()
 
+    def files(self) -> list[Path]:
+        """Which are there: its own, and those that are beside it while it is open, or after a crash."""
+        ends = ("", "-wal", "-shm", "-journal")
+        return [path for end in ends if os.path.lexists(path := Path(f"{self.file}{end}"))]
+
     def remove(self) -> None:
         """Takes the file away, with all that is beside it while it is open."""
         self.engine.dispose()
-        for path in (self.file, *(Path(f"{self.file}{end}") for end in ("-wal", "-shm")), self._lock):
+        for path in (*self.files(), self._lock):
             path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def lying(self) -> Iterator[sa.Connection]:
+        """What is in a file that nobody has open; nothing of it is changed, whatever it is."""
+        address = f"{self.file.absolute().as_uri()}?immutable=1"
+        engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
 
     def become(self, other: SQLite) -> None:
         """Takes the place of the other's file. NoRoom where what was written could not all be put into it."""
@@ -225,8 +244,9 @@ class SQLite(Database):
         self.file.replace(other.file)
 
     @override
-    def reach(self) -> None:
+    def reach(self) -> str:
         """It is a file."""
+        return "{0.st_dev}:{0.st_ino}".format(self.file.stat()) if self.there() else str(self.file)
 
     @override
     def check_standby(self, connection: sa.Connection) -> None:
@@ -324,10 +344,12 @@ class PostgreSQL(Database):
             return sa.inspect(connection).has_table("entry")
 
     @override
-    def reach(self) -> None:
+    def reach(self) -> str:
+        which = "SELECT current_database() || ' of ' || system_identifier FROM pg_control_system()"
         with _translated():
             try:
-                self.engine.connect().close()
+                with self.engine.connect() as connection:
+                    return str(connection.scalar(sa.text(which)))
             except sa.exc.OperationalError as problem:
                 why = f"{self.address} cannot be reached ({_words(problem)})"
                 raise Away(

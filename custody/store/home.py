@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,8 @@ from custody.store.triggers import TRIGGERS, present
 
 BOOK: Final = "A new book"
 """What is made here, in the sentences about its folder."""
+Spare = Callable[[sa.Connection], bool]
+"""Whether the tables of a book that this connection sees may be taken away."""
 _entry = SQLModel.metadata.tables["entry"]
 
 
@@ -162,39 +164,48 @@ def prepare(address: str, folder: Path, owner: str | None = None) -> Database:
 
 @contextlib.contextmanager
 def tables(
-    address: str, folder: Path, owner: str | None = None, *, unfinished: bool = False
+    address: str, folder: Path, owner: str | None = None, spare: Spare = lambda _: False
 ) -> Iterator[sa.Connection]:
     """A transaction in which the database of this address has the tables of a book, and nothing in them.
 
     They are there when the block has ended well, with what it wrote, or not at all. In PostgreSQL they are
-    made with the rights of `owner`, and the servers' role has its own. Conflict where there is a book, unless
-    it is the `unfinished` copy of a move; Untrusted where the database or its roles do not suit one.
+    made with the rights of `owner`, and the servers' role has its own. Conflict where something is there
+    already, unless it is a book's tables that are `spare`; Untrusted where database or roles do not suit.
     """
     database = at(address, folder)
     if isinstance(database, SQLite):
-        with _new_file(database, folder, unfinished=unfinished) as part, _making(part) as connection:
+        with _new_file(database, spare) as part, part.writing() as connection:
+            _migrate(connection, part)
             yield connection
+            connection.commit()
         return
     if owner is None:
         raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
     admin = PostgreSQL(owner, owner=True)
-    with released(admin), released(database):
-        _check_roles(admin, database)
-        with _making(admin, database, unfinished=unfinished) as connection:
+    with disposed(admin), disposed(database):
+        if admin.reach() != database.reach():
+            raise Conflict("The address given with --owner is of another database than the servers'.")
+        with admin.writing() as connection:
+            admin.be_patient(connection)
+            roles.check_owner(connection)
+            _make_room(connection, spare)
+            _migrate(connection, database)
+            roles.check(connection, database.role())
             yield connection
-        with database.reading() as connection:
-            check_tables(connection)
-        database.engine.dispose()
+            connection.commit()
 
 
 @contextlib.contextmanager
-def _new_file(database: SQLite, folder: Path, *, unfinished: bool) -> Iterator[SQLite]:
-    """A database that has another name until the block has ended well; what a move left of one goes."""
-    if database.there() and not unfinished:
+def _new_file(database: SQLite, spare: Spare) -> Iterator[SQLite]:
+    """A database that has another name until the block has ended well."""
+    there = database.files()
+    if there and not (there == [database.file] and _is_spare_file(database, spare)):
+        names = ", ".join(path.name for path in there)
         raise Conflict(
-            f"{folder} has a database of this name already ({database.address}). Take another name."
+            f"{database.file.parent} has files of a database of this name already ({names}). Take another"
+            " name."
         )
-    part = SQLite(folder, f"{database.file.name}.part")
+    part = SQLite(database.file.parent, f"{database.file.name}.part")
     part.remove()
     files.make(part.file, b"")
     try:
@@ -204,39 +215,27 @@ def _new_file(database: SQLite, folder: Path, *, unfinished: bool) -> Iterator[S
         part.remove()
 
 
-def _check_roles(admin: PostgreSQL, servers: Database) -> None:
-    """Untrusted, before any table is made, where one of the two may too little or too much."""
-    admin.reach()
-    servers.reach()
-    with admin.writing() as connection:
-        roles.check_owner(connection)
-        roles.close(connection)
-        connection.commit()
-    with servers.reading() as connection:
-        roles.check(connection)
-
-
-@contextlib.contextmanager
-def _making(
-    database: Database, servers: Database | None = None, *, unfinished: bool = False
-) -> Iterator[sa.Connection]:
-    """A transaction of the tables' owner, in which there are none of a book before and empty ones after."""
+def _is_spare_file(database: SQLite, spare: Spare) -> bool:
     try:
-        with database.writing() as connection:
-            database.be_patient(connection)
-            if sa.inspect(connection).has_table("entry") and connection.scalar(
-                sa.select(sa.func.count(_entry.c.seq))
-            ):
-                if not unfinished:
-                    raise Conflict(
-                        "There is a book in this database already. A new one needs one of its own."
-                    )
-                _clear(connection)
-            _migrate(connection, servers)
-            yield connection
-            connection.commit()
-    finally:
-        database.engine.dispose()
+        with database.lying() as connection:
+            return _is_spare(connection, spare)
+    except sa.exc.DatabaseError:  # it is no database
+        return False
+
+
+def _make_room(connection: sa.Connection, spare: Spare) -> None:
+    """Takes away tables that are spare; Conflict where others are there, of whatever program."""
+    if there := sa.inspect(connection).get_table_names():
+        if not _is_spare(connection, spare):
+            raise Conflict(
+                f"There is a book in this database already, or another program (the table {there[0]}). A book"
+                " needs an empty database of its own (docs/postgresql.md)."
+            )
+        _clear(connection)
+
+
+def _is_spare(connection: sa.Connection, spare: Spare) -> bool:
+    return _version(connection) == _head() and spare(connection)
 
 
 def _clear(connection: sa.Connection) -> None:
@@ -316,7 +315,7 @@ def upgrade(folder: Path, owner: str | None = None) -> tuple[str, str]:
         raise Conflict("The servers' role makes no tables: give --owner, the address of one that may.")
     with released(database):
         with database.reading() as connection:
-            before = MigrationContext.configure(connection).get_current_revision()
+            before = _version(connection)
         makes = PostgreSQL(owner, owner=True) if owner else database
         makes.reach()
         with released(makes), makes.writing() as connection:
@@ -329,6 +328,10 @@ def upgrade(folder: Path, owner: str | None = None) -> tuple[str, str]:
     return str(before), _head()
 
 
+def _version(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def _origin(path: Path, policy: bytes) -> str:
     try:
         return Policy.read(policy).logs[0].name
@@ -336,7 +339,7 @@ def _origin(path: Path, policy: bytes) -> str:
         raise Untrusted(f"{path}: {problem}") from problem
 
 
-def _migrate(connection: sa.Connection, servers: Database | None) -> None:
+def _migrate(connection: sa.Connection, servers: Database) -> None:
     """Makes the tables, or changes them; in PostgreSQL `servers` is what uses them, and its role may then."""
     config = alembic_config()
     config.attributes["connection"] = connection
@@ -372,7 +375,7 @@ def check_tables(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         roles.check(connection)
     head = _head()
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = _version(connection)
     if current is None:
         raise Untrusted(
             f"{connection.engine.url.database or 'The database'} holds no book: it is empty, or of another"

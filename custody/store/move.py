@@ -13,10 +13,10 @@ from sqlmodel import SQLModel
 from typing_extensions import override
 
 from custody import files
-from custody.errors import Conflict, Untrusted
+from custody.errors import Away, Conflict, Untrusted
 from custody.store import home
 from custody.store.book import Book, newest_note
-from custody.store.database import Database, at
+from custody.store.database import Database, at, disposed
 from custody.store.fsck import Tell, fsck
 from custody.store.tree import Tree
 
@@ -51,26 +51,56 @@ def move(
     Nobody writes to the old one meanwhile, and it stays as it is. Tables, copy and proof are one transaction,
     and the folder names the new database after it: its root is the old one's, its newest checkpoint as
     signed, and nothing differs within it. Untrusted where that is not so, and else as `home.tables`; then
-    nothing is left of it, and it can be done again.
+    nothing is left of it. A process that ends in between, or a line that breaks at the commit, may leave the
+    copy: `database.part` says where, and the next move to there takes it away, unless it has grown.
     """
-    named = folder / "database"
+    there = at(target, folder)
+    with disposed(there):
+        if there.reach() == book.database.reach():
+            raise Conflict(f"The book is in {target} already.")
     mark = folder / "database.part"
-    unfinished = mark.is_file() and mark.read_text("utf-8", "replace").strip() == target
-    if target == book.database.address:
-        raise Conflict(f"The book is in {target} already.")
     with book.writing() as old:
         book.database.be_patient(old)
-        with home.tables(target, folder, owner, unfinished=unfinished) as new:
+        with (
+            _marking(mark, target) as begun,
+            home.tables(target, folder, owner, lambda left: begun and _begins(old, left)) as new,
+        ):
             _copy_ledger(old, new, tell)
             for table in SQLModel.metadata.sorted_tables:
                 if table not in (_entry, _tile, _checkpoint):
                     _copy(old, new, table)
-            size = _prove(old, new, _Copy(book, at(target, folder), new))
-            with files.whole(mark) as out:  # from here on until it is named, what stands there may be cleared
+            size = _prove(old, new, _Copy(book, there, new))
+            with files.whole(mark) as out:
                 out.write(f"{target}\n".encode())
             mark.chmod(0o600)
-        mark.replace(named)
+        mark.replace(folder / "database")
     return size
+
+
+@contextlib.contextmanager
+def _marking(mark: Path, target: str) -> Iterator[bool]:
+    """Whether the mark names this target already. What fails leaves a mark only where it may leave a copy."""
+    begun = _names(mark, target)
+    try:
+        yield begun
+    except Away:  # at the commit, perhaps
+        raise
+    except Exception:
+        if not begun and _names(mark, target):
+            mark.unlink()
+        raise
+
+
+def _names(mark: Path, target: str) -> bool:
+    return mark.is_file() and mark.read_text("utf-8", "replace").strip() == target
+
+
+def _begins(book: sa.Connection, left: sa.Connection) -> bool:
+    """Whether what a move has left is how the book began, and has not grown by itself since."""
+    began = Tree(left)
+    if began.size > Tree(book).size:
+        return False
+    return began.frontier().root() == Tree(book, began.size).frontier().root()
 
 
 def _prove(old: sa.Connection, new: sa.Connection, copy: Book) -> int:

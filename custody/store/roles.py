@@ -27,7 +27,7 @@ GRANTS: Final[dict[str, str]] = {
 """Table to what the servers do with it."""
 
 _TOO_MUCH: Final = """
-    WITH r AS (SELECT * FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')),
+    WITH r AS (SELECT * FROM pg_roles WHERE pg_has_role(CAST(:role AS name), oid, 'MEMBER')),
         t AS (SELECT oid, relname, relowner, relname IN ('entry', 'tile', 'checkpoint') AS ledger
               FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')),
         d AS (SELECT * FROM pg_database WHERE datname = current_database())
@@ -54,27 +54,24 @@ _TOO_MUCH: Final = """
 
 
 def grant(connection: sa.Connection, role: str) -> None:
-    """Gives the servers' role what it needs; the connection has the owner's rights."""
+    """Gives the servers' role what it needs, and takes from everybody what PostgreSQL gives to everybody.
+
+    The connection has the owner's rights.
+    """
     name = connection.dialect.identifier_preparer.quote
     for table, what in GRANTS.items():
         connection.execute(sa.text(f"REVOKE ALL ON {name(table)} FROM PUBLIC, {name(role)}"))
         connection.execute(sa.text(f"GRANT {what} ON {name(table)} TO {name(role)}"))
     connection.execute(sa.text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name(role)}"))
-    close(connection)
-
-
-def close(connection: sa.Connection) -> None:
-    """Takes from everybody what PostgreSQL gives to everybody; the connection has the owner's rights."""
-    name = connection.dialect.identifier_preparer.quote
     database = connection.scalar(sa.text("SELECT current_database()"))
     connection.execute(sa.text(f"REVOKE TEMPORARY ON DATABASE {name(str(database))} FROM PUBLIC"))
 
 
-def check(connection: sa.Connection) -> None:
-    """Untrusted where this connection's role could do more to the ledger than add to it."""
-    could = connection.scalar(sa.text(_TOO_MUCH))
+def check(connection: sa.Connection, role: str | None = None) -> None:
+    """Untrusted where this role, or else this connection's, could do more to the ledger than add to it."""
+    role = role or connection.scalar(sa.text("SELECT session_user"))
+    could = connection.scalar(sa.text(_TOO_MUCH), {"role": role})
     if could is not None:
-        role = connection.scalar(sa.text("SELECT session_user"))
         raise Untrusted(
             f"The role {role} could {could}. A server runs with a role that can only add to the ledger: make"
             " one (docs/postgresql.md), and give it its rights with `custody db upgrade --owner URL`."

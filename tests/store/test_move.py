@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import signal
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
@@ -22,6 +24,7 @@ from world import START, World, new_key
 
 from custody import files
 from custody.errors import Conflict, NoRoom, Untrusted
+from custody.facts import SiteOpened
 from custody.ledger.note import LogKey
 from custody.store import home
 from custody.store import move as moving
@@ -164,17 +167,143 @@ def test_a_disk_that_is_full_leaves_no_file(loose: World, monkeypatch: pytest.Mo
 
 
 @pytest.mark.on("postgresql")
+def test_what_fails_after_its_mark_leaves_none(loose: World) -> None:
+    """As on a disk that is full at the very end: what was written cannot all be put into the file."""
+    there = loose.book.database.address
+    with contextlib.ExitStack() as readers:
+
+        def read(_done: int, _of: int) -> None:
+            line = contextlib.closing(sqlite3.connect(loose.folder / "back.db.part"))
+            readers.enter_context(line).execute("SELECT count(*) FROM sqlite_master").fetchall()
+
+        with pytest.raises(NoRoom):
+            move(loose.book, loose.folder, BACK, tell=read)
+    stays(loose, there)
+
+
+def left(world: World, postgresql: Server, *, mark: bool = True) -> tuple[str, str | None]:
+    """Where a copy of the book stands that its folder never named: its address and its owner's."""
+    there = world.book.database.address
+    place = None if world.place else postgresql.place()
+    address, owner = (place.address, place.owner) if place else (BACK, None)
+    move(world.book, world.folder, address, owner)
+    world.book.engine.dispose()
+    (world.folder / "database").rename(world.folder / "database.part")
+    if not mark:
+        (world.folder / "database.part").unlink()
+    (world.folder / "database").write_text(there)
+    world.reopen()
+    return address, owner
+
+
+def test_what_a_move_left_is_not_taken_away_without_its_mark(loose: World, postgresql: Server) -> None:
+    address, owner = left(loose, postgresql, mark=False)
+    (loose.folder / "database.part").write_text("sqlite:else.db\n")
+    with pytest.raises(Conflict, match="already"):
+        move(loose.book, loose.folder, address, owner)
+    assert (loose.folder / "database.part").read_text() == "sqlite:else.db\n"
+
+
+def test_what_a_move_left_and_a_server_wrote_to_is_not_taken_away(loose: World, postgresql: Server) -> None:
+    """A second app server was given the address before the first one's move was done again."""
+    address, owner = left(loose, postgresql)
+    other = loose.folder.with_name("other")
+    shutil.copytree(loose.folder, other)
+    (other / "database").write_text(address)
+    book = home.open_book(other, loose.clock, os.urandom)
+    with book.page("console") as page:
+        page.record(SiteOpened("P-1", "S-1", "UTC"))
+    book.engine.dispose()
+    if not owner:
+        shutil.copy(other / "back.db", loose.folder / "back.db")
+    for _ in range(2):  # and the refusal leaves the mark as it was
+        with pytest.raises(Conflict, match="already"):
+            move(loose.book, loose.folder, address, owner)
+    if not owner:
+        shutil.copy(loose.folder / "back.db", other / "back.db")
+    assert fsck(book) == []
+    book.engine.dispose()
+
+
+def test_another_book_is_not_taken_away_whatever_the_mark_says(
+    loose: World, tmp_path: Path, postgresql: Server
+) -> None:
+    """Of an administrator who decided otherwise after a move was killed."""
+    place = None if loose.place else postgresql.place()
+    address, owner = (place.address, place.owner) if place else (BACK, None)
+    with making(tmp_path / "other", place) as other:
+        pass
+    if not place:
+        (tmp_path / "other" / "book.db").rename(loose.folder / "back.db")
+    (loose.folder / "database.part").write_text(f"{address}\n")
+    with pytest.raises(Conflict, match="already"):
+        move(loose.book, loose.folder, address, owner)
+    if not place:
+        (loose.folder / "back.db").rename(tmp_path / "other" / "book.db")
+    assert fsck(other) == []
+    other.engine.dispose()
+
+
+@pytest.mark.on("postgresql")
+@pytest.mark.parametrize("data", [b"", b"a safe copy", b"SQLite format 3\0" + bytes(8192)])
+def test_a_file_that_is_no_book_is_not_taken_away_whatever_the_mark_says(loose: World, data: bytes) -> None:
+    (loose.folder / "back.db").write_bytes(data)
+    (loose.folder / "database.part").write_text(f"{BACK}\n")
+    with pytest.raises(Conflict, match="of this name already"):
+        move(loose.book, loose.folder, BACK)
+    assert (loose.folder / "back.db").read_bytes() == data
+
+
+@pytest.mark.on("postgresql")
+@pytest.mark.parametrize("mark", [BACK, "sqlite:else.db"])
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+def test_what_is_left_of_an_older_database_is_not_read_into_the_new_one(
+    loose: World, end: str, mark: str
+) -> None:
+    (loose.folder / f"back.db{end}").write_bytes(b"what a database had open")
+    (loose.folder / "database.part").write_text(f"{mark}\n")
+    with pytest.raises(Conflict, match=rf"of this name already \(back\.db{end}\)"):
+        move(loose.book, loose.folder, BACK)
+    assert (loose.folder / f"back.db{end}").read_bytes() == b"what a database had open"
+    assert not (loose.folder / "back.db.part").exists()
+
+
+def test_empty_tables_that_a_move_left_are_taken_away(loose: World, postgresql: Server) -> None:
+    place = None if loose.place else postgresql.place()
+    address, owner = (place.address, place.owner) if place else (BACK, None)
+    home.prepare(address, loose.folder, owner).engine.dispose()
+    with pytest.raises(Conflict, match="already"):
+        move(loose.book, loose.folder, address, owner)
+    (loose.folder / "database.part").write_text(f"{address}\n")
+    move(loose.book, loose.folder, address, owner)
+    loose.reopen()
+    assert loose.book.database.address == address
+    loose.check()
+
+
+@pytest.mark.on("postgresql")
 def test_another_book_is_never_in_the_way_of_a_move(
     loose: World, template: World, postgresql: Server
 ) -> None:
-    """What a move may clear is what it said that it made, and nothing else."""
     other = postgresql.copy(str(template.place and template.place.address))
-    (loose.folder / "database.part").write_text("sqlite:else.db\n")
     with pytest.raises(Conflict, match="a book in this database already"):
         move(loose.book, loose.folder, other.address, other.owner)
     assert "entry" in tables(postgresql, other)
-    with pytest.raises(Conflict, match="already"):
-        move(loose.book, loose.folder, loose.book.database.address, other.owner)
+
+
+def test_a_book_does_not_move_to_where_it_is_under_another_name(loose: World) -> None:
+    there = loose.book.database.address
+    again = there
+    if loose.place:
+        again = f"{there}&application_name=x"
+    else:
+        (loose.folder / "same.db").symlink_to(loose.folder / "book.db")
+        again = "sqlite:same.db"
+    for address in (there, again):
+        with pytest.raises(Conflict, match=r"The book is in .* already"):
+            move(loose.book, loose.folder, address, loose.place and loose.place.owner)
+    loose.reopen()
+    loose.check()
 
 
 # ------------------------------------------------------------------------------------------------ founding
@@ -226,6 +355,17 @@ def test_a_second_founding_touches_nothing_of_the_first(
     home.open_book(folder, lambda: START, os.urandom).engine.dispose()
     assert fsck(made) == []
     made.engine.dispose()
+
+
+def test_tables_that_are_made_are_in_a_second_foundings_way(tmp_path: Path, postgresql: Server) -> None:
+    """Before the first has its entry 0, too."""
+    place = postgresql.place()
+    home.prepare(place.address, tmp_path, place.owner).engine.dispose()
+    made = tables(postgresql, place)
+    with pytest.raises(Conflict, match="a book in this database already"):
+        home.create(tmp_path / "new", founding(), lambda: START, os.urandom, place)
+    assert tables(postgresql, place) == made
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_fails_takes_back_no_other_book(tmp_path: Path, postgresql: Server) -> None:

@@ -240,6 +240,60 @@ def test_a_database_holds_one_book(loose: World, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def temporary(postgresql: Server, name: str) -> bool:
+    """Whether everybody may make temporary tables in this database."""
+    may = "SELECT has_database_privilege('public', current_database(), 'TEMP')"
+    return bool(postgresql.sql(may, database=name)[0][0])
+
+
+def test_a_founding_that_is_refused_takes_nothing_from_another_programs_database(
+    postgresql: Server, tmp_path: Path
+) -> None:
+    place = postgresql.place()
+    name = str(psycopg.conninfo.conninfo_to_dict(place.address)["dbname"])
+    theirs = ("CREATE TABLE orders (n int)", f"GRANT TEMPORARY ON DATABASE {name} TO PUBLIC")
+    postgresql.sql(*theirs, database=name)
+    with pytest.raises(Conflict, match=r"another program \(the table orders\)"):
+        home.create(tmp_path / "book", founding(), lambda: START, secrets.token_bytes, place)
+    assert temporary(postgresql, name)
+    postgresql.sql("DROP TABLE orders", database=name)
+    book, _ = home.create(tmp_path / "book", founding(), lambda: START, secrets.token_bytes, place)
+    book.engine.dispose()
+    assert not temporary(postgresql, name)
+
+
+def test_a_role_that_gets_too_much_with_the_tables_is_refused_with_them(
+    postgresql: Server, loose: World, tmp_path: Path
+) -> None:
+    """By rights that are given on all that is made. Neither a founding nor a move leaves tables."""
+    place = postgresql.place()
+    name = str(psycopg.conninfo.conninfo_to_dict(place.address)["dbname"])
+    postgresql.sql(
+        "CREATE ROLE app NOLOGIN",
+        f"GRANT app TO {SERVERS}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public GRANT UPDATE ON TABLES TO app",
+        database=name,
+    )
+    try:
+        with pytest.raises(Untrusted, match=f"The role {SERVERS} could update rows of"):
+            home.create(tmp_path / "new", founding(), lambda: START, secrets.token_bytes, place)
+        with pytest.raises(Untrusted, match=f"The role {SERVERS} could update rows of"):
+            move(loose.book, loose.folder, place.address, place.owner)
+    finally:
+        there = postgresql.sql("SELECT relname FROM pg_class WHERE relname = 'entry'", database=name)
+        postgresql.sql("DROP OWNED BY app", database=name)
+        postgresql.sql("DROP ROLE app")
+    assert there == []
+    assert not (tmp_path / "new").exists()
+    assert not (loose.folder / "database.part").exists()
+
+
+def test_servers_and_owner_come_to_one_database(postgresql: Server, tmp_path: Path) -> None:
+    place = home.Place(postgresql.place().address, postgresql.place().owner)
+    with pytest.raises(Conflict, match="of another database than the servers'"):
+        home.create(tmp_path / "book", founding(), lambda: START, secrets.token_bytes, place)
+
+
 def test_the_servers_role_makes_no_tables(loose: World) -> None:
     with pytest.raises(Conflict, match="give --owner"):
         home.upgrade(loose.folder)
