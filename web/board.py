@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from flask import Blueprint, Response, redirect, url_for
 
-from custody.acts.pulses import SILENT_MOST
+from custody.acts.pulses import SILENT_MOST, absent
 from custody.store.queries import View
 from web.room import book, look, show
 
 blueprint = Blueprint("board", __name__)
 
-WITNESS_LATE: Final = timedelta(minutes=5)
-"""So long a witness may take: it is asked every few seconds."""
 STANDBY_LATE: Final = timedelta(seconds=5)
 """So long the database's standby may take to have what is recorded."""
 SELF_AUDIT_LATE: Final = timedelta(hours=36)
@@ -50,12 +48,6 @@ def healthz() -> Response:
     return Response("ok\n", mimetype="text/plain")
 
 
-def _absent(view: View) -> dict[str, datetime]:
-    """The witnesses that have been behind for longer than a moment, and since when."""
-    late = view.now - WITNESS_LATE
-    return {name: since for name, since in view.waiting_for().items() if since < late}
-
-
 def _show(template: str, view: View) -> str:
     silent = view.silent_for("monitor")
     return show(
@@ -67,7 +59,7 @@ def _show(template: str, view: View) -> str:
         alive=silent is not None and silent <= SILENT_MOST,
         pace=book().pace,
         waits=view.commits_wait() > STANDBY_LATE,
-        absent=_absent(view) if view.carrier is None else {},
+        absent=absent(view) if view.carrier is None else {},
         unguarded=view.unguarded() if view.carrier is None else "",
         audit=view.self_audit() if view.carrier is None else None,
         audit_late=view.now - SELF_AUDIT_LATE,

@@ -10,9 +10,12 @@ from sqlmodel import SQLModel
 
 from custody.store import outbox
 from custody.store.book import Book
+from custody.store.queries import View
 
 SILENT_MOST: Final = timedelta(seconds=90)
 """A monitor goes round every second. After so long without a sign nobody would be told of a loss."""
+WITNESS_LATE: Final = timedelta(minutes=5)
+"""So long a witness may take: it is asked every few seconds."""
 
 _pulse, _notice, _outbox = (SQLModel.metadata.tables[name] for name in ("pulse", "notice", "outbox"))
 
@@ -23,6 +26,12 @@ def oldest_unsent(book: Book) -> datetime | None:
         waiting = sa.select(sa.func.min(_notice.c.scheduled)).join(_outbox, _outbox.c.notice == _notice.c.id)
         oldest: datetime | None = connection.scalar(waiting)
         return oldest
+
+
+def absent(view: View) -> dict[str, datetime]:
+    """The witnesses that have been behind for longer than a moment, and since when."""
+    late = view.now - WITNESS_LATE
+    return {name: since for name, since in view.waiting_for().items() if since < late}
 
 
 def pulse(book: Book, name: str) -> datetime | None:

@@ -28,6 +28,7 @@ from custody.store import accounts, home, queries, witnesses
 from custody.store import export as exports
 from custody.store import move as moving
 from custody.store.book import Book
+from custody.store.database import at as database_at
 
 SMALL: Final[tuple[Relaxation, ...]] = ("combined-roles", "outside-senior", "two-of-three-custodians")
 
@@ -209,6 +210,7 @@ def move(folder: Path, owner: str | None, source: str, target: str) -> None:
     Each is sqlite:NAME.db, a file in the book's folder, or postgresql://... as the servers sign in. Stop all
     servers of the book before. The old database stays as it is: keep it away from them.
     """
+    database_at(target, folder)  # what is no address is told before anybody waits
     book = parts.open_book(folder)
     if book.database.address != source:
         raise click.UsageError(f"The book is not in {source}: it is in {book.database.address}.")

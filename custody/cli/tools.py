@@ -19,7 +19,7 @@ from sqlmodel import SQLModel
 
 from custody import files
 from custody.acts import daily, media
-from custody.acts.pulses import SILENT_MOST
+from custody.acts.pulses import SILENT_MOST, absent
 from custody.audit import __main__ as auditor
 from custody.channels.email import Email
 from custody.cli import parts
@@ -224,6 +224,7 @@ def _checks(folder: Path, settings: Settings) -> Iterator[tuple[str, Callable[[]
     yield "libzbar", _libzbar
     yield "mail", lambda: _mail(settings)
     yield "monitor", lambda: _monitor(folder)
+    yield "witnesses", lambda: _witnesses(folder)
     yield "labels", lambda: _label_host(settings)
 
 
@@ -272,6 +273,20 @@ def _monitor(folder: Path) -> str:
     if silent > SILENT_MOST:
         raise Unreadable(f"it has given no sign for {silent}: nobody would be told of a loss now")
     return f"its last round was {silent.total_seconds():.0f} s ago"
+
+
+def _witnesses(folder: Path) -> str:
+    book = parts.open_book(folder)
+    if not book.trust.urls:
+        return "the policy gives none an address: nobody is asked"
+    with book.world() as world:
+        founder = world.log.founder
+    with queries.view(book, founder) as view:
+        late = absent(view)
+    if late:
+        names = ", ".join(f"{name} since {since:%Y-%m-%d %H:%M} UTC" for name, since in late.items())
+        raise Unreadable(f"not everything is cosigned by {names}: custody log publish says why")
+    return f"{len(book.trust.urls)} have cosigned all there is, or will in a moment"
 
 
 def _label_host(settings: Settings) -> str:

@@ -12,8 +12,10 @@ import pypdfium2
 import pytest
 import qrcode
 from cli.command import NOWHERE, ROOT, custody, init
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from world import World
 
+from custody.ledger.note import WitnessKey
 from custody.store.queries import view
 
 LISTING = """\
@@ -157,6 +159,18 @@ def test_scan_gives_a_line_for_each_file(tmp_path: Path) -> None:
     assert set(line["codes"][0]) == {"text", "symbology", "reader"}
     assert line["ms"] > 0
     assert str(other) in said
+
+
+def test_the_doctor_looks_at_the_witnesses(small: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = small
+    assert "ok   witnesses  the policy gives none" in custody("doctor", "--book", str(folder), code=1)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    key = WitnessKey("witness.example/a", Ed25519PrivateKey.generate())
+    with (copy / "policy").open("a", encoding="ascii") as policy:
+        policy.write(f"witness a {key.verifier} https://witness.example/a\n")
+    assert "ok   witnesses  1 have cosigned all there is, or will" in custody(
+        "doctor", "--book", str(copy), code=1
+    )
 
 
 def test_doctor_says_what_is_wrong(small: tuple[Path, str]) -> None:

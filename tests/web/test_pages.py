@@ -20,7 +20,7 @@ from world import World
 from custody import audit
 from custody.acts import daily, pulses
 from custody.errors import Untrusted
-from custody.ledger.note import Checkpoint, WitnessKey
+from custody.ledger.note import Checkpoint, Note, WitnessKey
 from custody.rules.media import Medium
 from custody.store import witnesses
 from web.limits import limiter
@@ -350,14 +350,18 @@ def test_sites_and_contractors(office: Any) -> None:
 
 def test_the_board_says_since_when_a_witness_is_away(template: Any, furnished: Any, tmp_path: Path) -> None:
     world = template.copy(tmp_path)
-    key = WitnessKey("witness.test/a", Ed25519PrivateKey.generate()).verifier
+    witness = WitnessKey("witness.test/a", Ed25519PrivateKey.generate())
     policy = world.folder / "policy"
-    policy.write_text(policy.read_text("ascii") + f"witness a {key} https://witness.test\n", "ascii")
+    policy.write_text(
+        policy.read_text("ascii") + f"witness a {witness.verifier} https://witness.test\n", "ascii"
+    )
     world.reopen()
     office = furnished(world)
     words = "The witness <b>a</b> has cosigned nothing that came since"
     assert words in text(office.as_("ann").get("/board"))
-    witnesses.keep(world.book, Checkpoint.of(world.book.checkpoint()).size, "a", "its line")
+    note = Note.read(world.book.checkpoint().encode())
+    line = witness.cosign(note.text, 1_800_000_000)
+    witnesses.keep(world.book, Checkpoint.read(note.text).size, "a", line)
     world.register(1)
     assert "The witness" not in text(office.as_("ann").get("/board"))
     world.wait(minutes=6)
