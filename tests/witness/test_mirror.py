@@ -89,6 +89,40 @@ def test_a_mirror_grows_with_its_log(sizes: tuple[int, ...], tmp_path: Path) -> 
     assert pull(tmp_path, log.fetcher(), log.policy) == (before, before)
 
 
+def test_the_checkpoint_comes_after_all_that_it_covers(tmp_path: Path) -> None:
+    """A mirror that is stopped halfway must not vouch for what it has not got."""
+    log = Log(300)
+    pull(tmp_path, log.fetcher(), log.policy)
+    old = (tmp_path / "checkpoint").read_bytes()
+    log.size = 1000
+    fetch = log.fetcher()
+
+    def stopped(path: str) -> bytes:
+        assert (tmp_path / "checkpoint").read_bytes() == old
+        if path == "tile/entries/003.p/232":
+            raise KeyboardInterrupt
+        return fetch(path)
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(tmp_path, stopped, log.policy)
+    assert (tmp_path / "checkpoint").read_bytes() == old
+    assert len(log.fetched) > 2, "it was stopped at the last file"
+    assert pull(tmp_path, fetch, log.policy) == (300, 1000)
+
+
+def test_another_log_of_the_same_policy_is_named(tmp_path: Path) -> None:
+    log, other = Log(3), LogKey("other.test/log", Ed25519PrivateKey.generate())
+    pull(tmp_path, log.fetcher(), log.policy)
+    before = held(tmp_path)
+    both = log.policy + f"log {other.verifier}\n".encode()
+    note = other.sign(Checkpoint("other.test/log", 3, bytes(32))).encode()
+    with pytest.raises(
+        Unreadable, match=r"This is the log other\.test/log, and the mirror is of log\.test/one"
+    ):
+        pull(tmp_path, log.fetcher(checkpoint=note), both)
+    assert held(tmp_path) == before
+
+
 def test_what_is_read_from_the_files_of_a_tree_is_the_tree(tmp_path: Path) -> None:
     log = Log(66_000)
     pull(tmp_path, log.fetcher(), log.policy)
