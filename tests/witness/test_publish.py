@@ -293,6 +293,13 @@ def test_witnesses_that_never_cosigned_the_same_are_no_quorum(town: Town) -> Non
     assert (report.sound, report.size, report.witnesses) == (True, agreed, ("a", "b"))
 
 
+def test_a_witness_has_one_line_under_a_checkpoint_the_newest(town: Town) -> None:
+    for line in ("older", "newer"):
+        witnesses.keep(town.world.book, town.size, "a", line)
+    with town.world.book.read() as connection:
+        assert connection.execute(sa.text("SELECT line FROM cosignature")).all() == [("newer",)]
+
+
 def test_a_witness_with_another_key_cosigns_nothing_here(town: Town) -> None:
     town.witnesses["a"] = new_witness(town.folder / "impostor", str(town.world.log_key.verifier))
     first, second = town.publish()
