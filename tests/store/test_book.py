@@ -172,6 +172,31 @@ def test_a_crash_at_any_statement_leaves_all_of_an_act_or_nothing(box: World, fr
     assert box.consignment(name).state == "approved"
 
 
+def test_a_crash_between_commit_and_answer_leaves_all_of_it_and_the_repeat_finds_it(box: World) -> None:
+    """The other half: it persisted, and nobody was told. The phones send it again."""
+    name = box.request(2)
+    box.approve(name)
+    payload = box.hand_off(name, "ann", "carl", "NORTH")
+    both = box.both(payload, "ann", "carl")
+
+    def crash(*_: Any) -> None:
+        raise Crash
+
+    sa.event.listen(box.book.engine, "checkin", crash)  # the line goes back once the commit is through
+    try:
+        with pytest.raises(Crash):
+            signing.submit(box.book, payload, both)
+    finally:
+        sa.event.remove(box.book.engine, "checkin", crash)
+    for again in (lambda: None, box.reopen):  # the process that was told of a crash, and another
+        again()
+        before = counts(box.book)
+        outcome = signing.submit(box.book, payload, both)
+        assert outcome.seq == before["entry"] - 2, "the event, and when it was received"
+        assert counts(box.book) == before
+    assert box.consignment(name).state == "travelling"
+
+
 def test_a_book_that_crashed_goes_on_without_being_opened_again(box: World) -> None:
     for when in (0, 1, 3, 5, 8, 12):
         with contextlib.suppress(Crash), crashing(box.book, when):
