@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import sqlite3
 import threading
 from datetime import timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import structlog
+from alarm.test_relay import full
 from world import CAST, World
 
 from custody import orders
@@ -132,9 +132,6 @@ def test_a_refused_round_logs_no_more(
     items = populate(loose, monkeypatch)
     travel(loose, items[0])
     loose.at += timedelta(hours=3)
-
-    def full(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
 
     def refuse(_cursor: object, sql: str, *_: Any) -> None:
         if sql.startswith('INSERT INTO "checkpoint"'):

@@ -346,7 +346,10 @@ def test_a_disk_that_takes_nothing_ends_no_monitor(station: Station, statement: 
 
 
 def full(*_: object) -> None:
-    raise sqlite3.OperationalError("database or disk is full")
+    """What SQLite says, with its code."""
+    problem = sqlite3.OperationalError("database or disk is full")
+    problem.sqlite_errorcode = sqlite3.SQLITE_FULL
+    raise problem
 
 
 def test_a_commit_that_fails_leaves_no_lock_behind(loose: World) -> None:
