@@ -19,7 +19,7 @@ SMALL: Final = 1 << 20
 """Bytes that a policy, a checkpoint, a receipt, a key or a token has at most, and many times over."""
 LISTING: Final = 1 << 26
 """The same of a library's listing, and of a table of what is on its tapes."""
-PARTS: Final = ".*.part"
+PARTS: Final = f".{'[0-9a-f]' * 16}.part"
 """The names of what is not whole yet: all that a kill leaves behind."""
 _NOT_OF_FOLDERS: Final = (errno.EACCES, errno.EBADF, errno.EINVAL)
 """What Windows and some network shares say of a folder that is to be on the disk."""

@@ -65,8 +65,9 @@ def alone(folder: Path) -> Iterator[None]:
         raise Conflict(f"{folder} is in the folder of a book, and would be lost with it. Take another.")
     folder.mkdir(0o700, parents=True, exist_ok=True)
     with files.alone(folder, f"{folder} is being brought up to date just now, by another process."):
-        for left in folder.rglob(files.PARTS):  # of one that was killed
-            left.unlink()
+        for where in (files.PARTS, f"tile/**/{files.PARTS}"):  # what one that was killed has left
+            for left in folder.glob(where):
+                left.unlink()
         yield
 
 

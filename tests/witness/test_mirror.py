@@ -310,6 +310,11 @@ def test_what_a_kill_left_is_not_told_as_a_strangers(tmp_path: Path) -> None:
         (folder / ".0123456789abcdef.part").write_bytes(b"half")
     assert check(tmp_path, log.policy) == 300
     assert held(tmp_path) == log.files()
+    for other in (tmp_path / ".thesis.part", tmp_path / "papers" / ".0123456789abcdef.part"):
+        other.parent.mkdir(exist_ok=True)
+        other.write_bytes(b"not ours, in a folder that was named by mistake")
+        pull(tmp_path, log.fetcher(), log.policy)
+        assert other.exists()
 
 
 def test_a_new_mirror_is_its_owners_alone(tmp_path: Path) -> None:
