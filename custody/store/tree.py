@@ -18,6 +18,10 @@ from custody.ledger.tiles import WIDTH, Kept, Tile, entry_bundle
 _HOLE: Final = "The ledger's tree has a hole at level {level}. Restore it from the tile mirror."
 
 _entry, _tile = (SQLModel.metadata.tables[name] for name in ("entry", "tile"))
+_HASHES: Final = sa.select(_tile.c.hashes).where(
+    _tile.c.level == sa.bindparam("level"), _tile.c.number == sa.bindparam("number")
+)
+"""Made once: a proof waited for its making as long as for its answer."""
 
 
 class Tree(tiles.Tree):
@@ -44,8 +48,8 @@ class Tree(tiles.Tree):
         return b"".join(hashes(self._connection, level, start, width))
 
     def _stored(self, level: int, number: int) -> bytes:
-        query = sa.select(_tile.c.hashes).where(_tile.c.level == level, _tile.c.number == number)
-        found: bytes | None = self._connection.scalar(query)
+        place = {"level": level, "number": number}
+        found: bytes | None = self._connection.scalar(_HASHES, place)
         if found is None:
             raise Untrusted(_HOLE.format(level=level))
         return found
