@@ -98,6 +98,15 @@ def holds(key: VerifierKey, row: Any) -> bool:
     return [str(line) for line in found] == [row.line]
 
 
+def of_another(key: VerifierKey, row: Any) -> bool:
+    """Whether the `line` of a row is in another key's name: of a witness that this one has come in place of."""
+    try:
+        lines = Note.read(f"{Note.read(row.note.encode()).text}\n{row.line}".encode()).signatures
+    except (Unreadable, UnicodeEncodeError):
+        return False
+    return all((line.name, line.key_id) != (key.name, key.id) for line in lines)
+
+
 def _within_reach(connection: sa.Connection, trust: Policy) -> int:
     """No larger size has a quorum: too few have cosigned that far, however much the others have since."""
     reached = {name: cosigned(connection, name, key) for name, key in trust.witnesses}

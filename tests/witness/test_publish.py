@@ -300,6 +300,20 @@ def test_a_witness_has_one_line_under_a_checkpoint_the_newest(town: Town) -> Non
         assert connection.execute(sa.text("SELECT line FROM cosignature")).all() == [("newer",)]
 
 
+def test_a_witness_in_the_place_of_a_lost_one_is_asked_and_what_that_one_said_is_no_difference(
+    town: Town,
+) -> None:
+    """README: where its folder is lost, make a new one; its new key goes into the policies."""
+    town.publish()
+    town.witnesses["a"] = new_witness(town.folder / "anew", str(town.world.log_key.verifier))
+    town.trust("one", of=2)
+    assert fsck(town.world.book) == []
+    assert not judge(town).sound
+    assert town.publish() == [Asked("a", town.size), Asked("b", town.size, asked=False)]
+    assert judge(town).witnesses == ("a", "b")
+    assert fsck(town.world.book) == []
+
+
 def test_a_witness_with_another_key_cosigns_nothing_here(town: Town) -> None:
     town.witnesses["a"] = new_witness(town.folder / "impostor", str(town.world.log_key.verifier))
     first, second = town.publish()
