@@ -69,10 +69,14 @@ NoticeKey = Annotated[
 ]
 
 Minutes = Annotated[int, Whole(1, 100_000)]
+Repeat = Annotated[int, Whole(0, 10_000_000_000)]
+"""How often a rung was repeated: more than the minutes until the year 9999, the last that a time can have."""
 People = Annotated[int, Whole(0, 10_000_000_000)]
 Line = Annotated[int, Whole(1, 1000)]
 EVENTS_MOST: Final = 300
 """Events in one transaction: its `received` fact names each of them, and fits an envelope."""
+TOLD_MOST: Final = 400
+"""People whom one fact tells. Where there are more it is several facts: an audience has no bound."""
 MANIFEST_MOST: Final = 1000
 """Media in one manifest: what one 32 KiB envelope holds. More travel as several consignments."""
 
@@ -100,7 +104,9 @@ Audience = Literal[
 ]
 Channel = Annotated[str, Text(r"[a-z]{2,16}", "a channel such as email")]
 Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "sighted"]
-Matter = Literal["device-enrolled", "device-revoked", "account-linked", "roles-changed", "found", "disputed"]
+Matter = Literal[
+    "device-enrolled", "device-revoked", "account-linked", "roles-changed", "found", "disputed", "stuck"
+]
 Difference = Literal["entries", "tiles", "checkpoints", "tables", "histories", "texts", "outbox", "book"]
 Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
 
@@ -472,11 +478,14 @@ class Recipient:
     channel: Channel
 
 
+Told = Annotated[tuple[Recipient, ...], Most(TOLD_MOST, least=0)]
+
+
 @dataclass(frozen=True, slots=True)
 class Climbed(Fact):
     """An alarm reached a rung at its scheduled time, and these people are to be told.
 
-    `repeat` counts the rung's repetitions from 0.
+    `repeat` counts the rung's repetitions from 0. `more`: the next fact tells others on this same rung.
     """
 
     kind: ClassVar = "climbed"
@@ -485,19 +494,24 @@ class Climbed(Fact):
     cause: Cause
     consignment: ConsignmentId
     rung: Annotated[int, Whole(0, 11)]
-    repeat: Annotated[int, Whole(0, 100_000)]
+    repeat: Repeat
     scheduled: datetime
-    told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
+    told: Told
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared(Fact):
-    """An alarm that rang has ended, and everyone who was told of it is to be told so."""
+    """An alarm that rang has ended, and everyone who was told of it is to be told so.
+
+    `more`: the next fact tells others of them.
+    """
 
     kind: ClassVar = "cleared"
     signed: ClassVar = Signed.SERVER
     alarm: AlarmId
-    told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
+    told: Told
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -512,7 +526,7 @@ class Informed(Fact):
     signed: ClassVar = Signed.SERVER
     event: Hash
     matter: Matter
-    told: Annotated[tuple[Recipient, ...], Most(400, least=0)]
+    told: Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ was finished), and now and then *beat* (a sign of life to an outside switch whic
 All it knows is in the book: it can be killed anywhere and started again, and any number of processes may run
 it.
 
-A round that fails is told and tried again; only a book that cannot be trusted ends it, since another process
-and the outside switch then speak.
+Whatever fails in one part of a round, or in one alarm, is told and tried again, and keeps no other from being
+done; only a book that cannot be trusted ends it, since another process and the outside switch then speak.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from custody.acts import alarms, daily, notices, pulses
-from custody.errors import Refusal, Undelivered, Unreadable
+from custody.errors import Refusal, Undelivered, Untrusted
 from custody.rules.notices import Channel
 from custody.store.book import Book
 from custody.store.pin import Pin
@@ -32,6 +32,7 @@ BEAT_EVERY: Final = timedelta(seconds=60)
 STUCK_AFTER: Final = timedelta(minutes=5)
 """An alert that could not leave for so long is the outside switch's business."""
 
+T = TypeVar("T")
 log = structlog.get_logger("custody.monitor")
 
 
@@ -48,51 +49,54 @@ class Monitor:
     beat: Callable[[], None] | None = None
     pin: Pin | None = None
     _beaten: datetime | None = field(default=None, init=False)
+    _failed: set[str] = field(default_factory=set, init=False)
 
     def round(self) -> datetime | None:
-        """One round. When the next is due at the latest; None where nothing is armed."""
-        climbed, due = self._climb()
-        self._tell_checkpoint()
-        tally = notices.deliver(self.book, self.channels, self.site)
-        waiting = pulses.pulse(self.book, "monitor")
-        if climbed or tally.accepted or tally.failed:
-            log.info("round", climbed=climbed, accepted=tally.accepted, failed=tally.failed)
-        self._beat()
-        self._pin()
+        """One round. When the next is due at the latest; None where nothing is armed.
+
+        Whatever goes wrong in one part of it, the others are done; Untrusted alone ends it.
+        """
+        self._failed.clear()
+        sweep = self._apart("sweep", lambda: alarms.climb(self.book))
+        if sweep is not None and sweep.stuck:
+            self._failed.add(f"the climbing of {', '.join(sweep.stuck)}")
+        self._apart("the day's checkpoint", lambda: daily.tell_checkpoint(self.book))
+        tally = self._apart("delivery", lambda: notices.deliver(self.book, self.channels, self.site))
+        waiting = None
+        if sweep is not None:  # a monitor that goes round and climbs nothing is not alive
+            waiting = self._apart("pulse", lambda: pulses.pulse(self.book, "monitor"))
+        if (sweep and sweep.climbed) or (tally and (tally.accepted or tally.failed)):
+            log.info("round", sweep=sweep, tally=tally)
+        self._apart("heartbeat", self._beat)
+        self._apart("pin", self._pin)
+        due = sweep.due if sweep else None
         return min((moment for moment in (due, waiting) if moment is not None), default=None)
 
-    def _climb(self) -> tuple[int, datetime | None]:
-        """What cannot be recorded now must not keep from being sent what was recorded before."""
+    def _apart(self, part: str, do: Callable[[], T]) -> T | None:
+        """What this part gives; None where it failed, which is told, and tried again in the next round."""
         try:
-            return alarms.climb(self.book)
-        except Refusal as problem:
-            log.warning("nothing can climb", why=str(problem))
-            return 0, None
-
-    def _tell_checkpoint(self) -> None:
-        """Nor must this, which no alarm waits for."""
-        try:
-            daily.tell_checkpoint(self.book)
-        except Refusal as problem:
-            log.warning("the checkpoint cannot be told", why=str(problem))
+            return do()
+        except Untrusted:
+            raise
+        except Refusal as problem:  # a full disk, say: nothing was written
+            log.warning("a part of the round was refused", part=part, why=str(problem))
+        except Exception:  # a mistake in the program that one part meets must not silence the others
+            log.exception("a part of the round broke", part=part)
+        self._failed.add(part)
+        return None
 
     def _pin(self) -> None:
         """A second disk that is gone stops nobody from being told; a book behind its pin ends this."""
         if self.pin is not None:
             try:
                 self.pin.keep(self.book)
-            except (OSError, Unreadable) as problem:
+            except OSError as problem:
                 log.warning("the pin is not up to date", why=str(problem))
 
     def run(self, stop: threading.Event) -> None:
         """Rounds until told to stop."""
         while not stop.is_set():
-            try:
-                due = self.round()
-            except Refusal as problem:  # a full disk: nothing was written, and the next round may fare better
-                log.warning("round refused", why=str(problem))
-                due = None
-            stop.wait(self._pause(due))
+            stop.wait(self._pause(self.round()))
 
     def _pause(self, due: datetime | None) -> float:
         if due is None:
@@ -101,16 +105,25 @@ class Monitor:
         return min(max(real, 0.01), TICK)
 
     def _beat(self) -> None:
-        """Only where alerts leave: a monitor that goes round in vain gives no sign."""
+        """Only where alarms climb and alerts leave: a monitor that goes round in vain gives no sign."""
         now = self.book.clock()
         if self.beat is None or (self._beaten is not None and now - self._beaten < BEAT_EVERY):
             return
-        oldest = pulses.oldest_unsent(self.book)
-        if oldest is not None and now - oldest > STUCK_AFTER:
-            log.warning("no sign of life is given: an alert has waited since", since=oldest.isoformat())
+        if why := self._why_no_sign(now):
+            log.warning("no sign of life is given", why=why)
             return
         self._beaten = now  # tried or taken: a switch that does not answer must not slow every round down
         try:
             self.beat()
         except Undelivered as problem:
             log.warning("heartbeat not taken", why=str(problem))
+
+    def _why_no_sign(self, now: datetime) -> str:
+        if self._failed:
+            return f"of this round these parts failed: {', '.join(sorted(self._failed))}"
+        if stuck := pulses.stuck(self.book):
+            return f"these alarms do not climb: {', '.join(stuck)}"
+        oldest = pulses.oldest_unsent(self.book)
+        if oldest is not None and now - oldest > STUCK_AFTER:
+            return f"an alert has waited since {oldest.isoformat()}"
+        return ""

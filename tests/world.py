@@ -28,7 +28,7 @@ from postgresql import Server
 
 from custody import audit, orders
 from custody.acts import alarms, consignments, media, people, signing
-from custody.facts import Enrolled, Fact, Packed, Party, Relaxation, SetUpClosed
+from custody.facts import Enrolled, Fact, Packed, Party, Relaxation, SetUpClosed, Statement
 from custody.ledger import bundle
 from custody.ledger.envelope import Envelope, Signature, pae
 from custody.ledger.keys import SigningKey, one_spelling
@@ -37,7 +37,7 @@ from custody.rules.alarms import Alarm, Notice
 from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
 from custody.rules.world import N
-from custody.store import export, home
+from custody.store import export, home, tables
 from custody.store.database import DRIVER
 from custody.store.nouns import SHELVES
 from custody.store.triggers import TRIGGERS
@@ -287,7 +287,7 @@ class World:
         until = self.at + timedelta(**duration)
         while self.at < until:
             self.at = min(self.at + timedelta(minutes=1), until)
-            alarms.climb(self.book)
+            assert not alarms.climb(self.book).stuck
 
     def get(self, kind: type[N], name: str) -> N:
         with self.book.world() as world:
@@ -308,6 +308,12 @@ class World:
             notices = [n for n in world.all(Notice) if n.about == alarm]
         notices.sort(key=lambda n: (n.scheduled, int(n.person[2:])))
         return [(names[n.person], n.id.split("/")[1]) for n in notices]
+
+    def facts(self, start: int = 0) -> list[Any]:
+        """What the ledger says from this entry on."""
+        with self.book.read() as connection:
+            query = sa.select(tables.Entry.data).where(tables.Entry.seq >= start).order_by(tables.Entry.seq)
+            return [Statement.read(Envelope.read(data).payload).fact for data in connection.scalars(query)]
 
     def bundle(self) -> bytes:
         out = io.BytesIO()

@@ -58,6 +58,7 @@ def _show(template: str, view: View) -> str:
         silent=silent,
         alive=silent is not None and silent <= SILENT_MOST,
         pace=book().pace,
+        unclimbed=view.unclimbed() if view.carrier is None else [],
         waits=view.commits_wait() > STANDBY_LATE,
         absent=absent(view) if view.carrier is None else {},
         unguarded=view.unguarded() if view.carrier is None else "",

@@ -40,7 +40,7 @@ AUDIENCES: Final = {
     "carrier": "the courier",
     "receiving-site": "the receiving site",
     "site-managers": "both site managers",
-    "senior-on-call": "the senior manager on call",
+    "senior-on-call": "the senior managers, all on call",
     "senior-managers": "all senior managers",
     "data-protection-officer": "the data protection officer",
     "it-security": "IT security",
@@ -267,4 +267,4 @@ def _handed(fact: facts.Handed, view: View) -> str:
 def _climbed(fact: facts.Climbed) -> str:
     again = f", repeat {fact.repeat}" if fact.repeat else ""
     rung = f"{fact.alarm} ({CAUSES[fact.cause]}) reached rung {fact.rung}{again}"
-    return f"{rung}: {len(fact.told)} people to be told"
+    return f"{rung}: {len(fact.told)} people to be told{', more follow' if fact.more else ''}"

@@ -284,7 +284,8 @@ def _climbed(world: World, _t: Consignment, event: Event) -> str:
     to = count(len(fact.told), "person", "people") if fact.told else "nobody left"
     reminds = ", a reminder" if rung.after < 0 else ""
     presumed = "; from here the media are presumed missing" if rung.presume else ""
-    return f"{fact.alarm} ({fact.cause}) on rung {fact.rung}{again}{reminds}: {to} to be told{presumed}"
+    more = ", more follow" if fact.more else ""
+    return f"{fact.alarm} ({fact.cause}) on rung {fact.rung}{again}{reminds}: {to} to be told{more}{presumed}"
 
 
 def _described(_w: World, trip: Consignment, event: Event) -> str:

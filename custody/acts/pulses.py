@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 
 from custody.store import outbox
 from custody.store.book import Book
-from custody.store.queries import View
+from custody.store.queries import View, unclimbed
 
 SILENT_MOST: Final = timedelta(seconds=90)
 """A monitor goes round every second. After so long without a sign nobody would be told of a loss."""
@@ -26,6 +26,12 @@ def oldest_unsent(book: Book) -> datetime | None:
         waiting = sa.select(sa.func.min(_notice.c.scheduled)).join(_outbox, _outbox.c.notice == _notice.c.id)
         oldest: datetime | None = connection.scalar(waiting)
         return oldest
+
+
+def stuck(book: Book) -> list[str]:
+    """The alarms that owe something and do not climb: nobody is told by them."""
+    with book.read() as connection:
+        return unclimbed(connection, book)
 
 
 def absent(view: View) -> dict[str, datetime]:

@@ -201,9 +201,9 @@ def telling(world: Notebook, fact: Climbed, at: datetime) -> Iterator[Finding]:
         due = time_text(alarm.next_at)
         yield Finding("late", f"{where} was due {due} and recorded {time_text(at)}{skipped}")
     wanted, told = set(overdue.told(world, alarm, consignment, at)), set(fact.told)
-    if not wanted and not fact.repeat and alarm.ladder[fact.rung].after >= 0:
+    if not wanted and not fact.repeat and not alarm.part and alarm.ladder[fact.rung].after >= 0:
         yield Finding("nobody", f"{where}: there was nobody to be told")
-    if wanted - told:
+    if wanted - told and not fact.more:
         yield Finding("untold", f"{where}: {_named(wanted - told)} were to be told, and were not")
     if told - wanted:
         yield Finding("untold", f"{where}: {_named(told - wanted)} were told, and were not to be")

@@ -51,8 +51,9 @@ class Acknowledgement:
 class Alarm(Noun):
     """One reason to worry about one consignment.
 
-    `rung` is the next to climb, `repeat` how often that one was climbed already. `next_at` is when; None
-    once it has ended. `told` is everyone who was ever to be told.
+    `rung` is the next to climb, `repeat` how often that one was climbed already, `part` how many facts have
+    told some of its people (or of those whom the all-clear tells), and another is to follow. `next_at` is
+    when; None once it has ended. `told` is everyone who was ever to be told.
     """
 
     consignment: str
@@ -66,13 +67,17 @@ class Alarm(Noun):
     told: tuple[str, ...] = ()
     acknowledgements: tuple[Acknowledgement, ...] = ()
     ended_at: datetime | None = None
+    part: int = 0
+
+    @property
+    def climbed(self) -> Ladder:
+        """The rungs on which somebody was to be told so far, the one among them that repeats or is begun."""
+        return self.ladder[: self.rung + bool(self.repeat or self.part)]
 
     @property
     def rings(self) -> bool:
         """Whether somebody above a reminder was to be told, and it has not ended."""
-        return self.ended_at is None and any(
-            r.after >= 0 for r in self.ladder[: self.rung + (self.repeat > 0)]
-        )
+        return self.ended_at is None and any(rung.after >= 0 for rung in self.climbed)
 
     def owes_an_alert(self, now: datetime) -> bool:
         """Whether its first alert is due by now: from there on it rings, swept or not."""
@@ -106,8 +111,13 @@ class Notice(Noun):
 
     @property
     def is_alert(self) -> bool:
-        """Of an alarm, or of a book that differs from its ledger: all that is told else comes after."""
-        return self.matter in (None, "self-audited")
+        """Of an alarm, of one that cannot climb, or of a book that is not whole: all else comes after."""
+        return self.matter in (None, "stuck", "self-audited")
+
+
+def notice_key(source: str, recipient: Recipient) -> str:
+    """The id of the notice that tells this recipient of `source`: an alarm's rung, or an event."""
+    return f"{source}/{recipient.person}/{recipient.channel}"
 
 
 def tell(
@@ -120,7 +130,7 @@ def tell(
     matter: Beside | None = None,
 ) -> None:
     """A notice for each recipient. Its key holds what it is for, so that a second one cannot be."""
-    keys = {recipient: f"{source}/{recipient.person}/{recipient.channel}" for recipient in told}
+    keys = {recipient: notice_key(source, recipient) for recipient in told}
     world.expect(Notice, keys.values())
     for recipient in told:
         key = keys[recipient]
@@ -147,7 +157,7 @@ def at_once(ladder: Ladder) -> int:
 def end(world: World, alarm: Alarm, now: datetime) -> None:
     """Evidence came. One that rang still owes the all-clear; one that has ended stays as it is."""
     if alarm.ended_at is None:
-        world.put(replace(alarm, next_at=now if alarm.rings else None, ended_at=now))
+        world.put(replace(alarm, next_at=now if alarm.rings else None, ended_at=now, part=0))
 
 
 def check_ladder(ladder: Ladder) -> None:
@@ -166,7 +176,7 @@ def check_ladder(ladder: Ladder) -> None:
 
 
 def climbed(world: World, event: Event) -> None:
-    """The alarm climbs: in order, never early, and no rung twice."""
+    """The alarm climbs: in order, never early, no rung twice, and nobody twice on one rung."""
     fact: Climbed = event.fact
     alarm = world.get(Alarm, fact.alarm)
     if alarm.next_at is None or alarm.ended_at is not None:
@@ -177,6 +187,9 @@ def climbed(world: World, event: Event) -> None:
     skipped = fact.repeat - alarm.repeat
     if skipped < 0 or (skipped and not rung.repeat):
         raise Impossible(f"{alarm.id} has climbed to this rung already.")
+    if skipped and alarm.part:
+        raise Impossible(f"Others are to be told first on the rung that {alarm.id} has begun.")
+    _check_part(fact)
     if fact.scheduled != alarm.next_at + timedelta(minutes=skipped * rung.repeat):
         raise Impossible(f"Rung {fact.rung} of {alarm.id} is scheduled at another time.")
     if fact.scheduled > event.at:
@@ -186,24 +199,32 @@ def climbed(world: World, event: Event) -> None:
     world.put(replace(_above(alarm, fact, rung), told=tuple(told)))
 
 
+def _check_part(fact: Climbed | Cleared) -> None:
+    if fact.more and not fact.told:
+        raise Impossible(f"A fact about {fact.alarm} that others are to follow tells somebody.")
+
+
 def _above(alarm: Alarm, fact: Climbed, rung: Rung) -> Alarm:
+    if fact.more:
+        return replace(alarm, repeat=fact.repeat, next_at=fact.scheduled, part=alarm.part + 1)
     if rung.repeat:
         again = fact.scheduled + timedelta(minutes=rung.repeat)
-        return replace(alarm, repeat=fact.repeat + 1, next_at=again)
+        return replace(alarm, repeat=fact.repeat + 1, next_at=again, part=0)
     # a rung on which there is nobody passes upward at once; a reminder has nothing to pass
-    waits = fact.told or rung.after < 0
+    waits = fact.told or alarm.part or rung.after < 0
     upward = alarm.scheduled(fact.rung + 1) if waits else fact.scheduled
-    return replace(alarm, rung=fact.rung + 1, repeat=0, next_at=upward)
+    return replace(alarm, rung=fact.rung + 1, repeat=0, next_at=upward, part=0)
 
 
 def cleared(world: World, event: Event) -> None:
-    """The all-clear, once."""
+    """The all-clear, once to each."""
     fact: Cleared = event.fact
     alarm = world.get(Alarm, fact.alarm)
     if alarm.ended_at is None or alarm.next_at is None:
         raise Impossible(f"{alarm.id} owes no all-clear.")
+    _check_part(fact)
     tell(world, f"{alarm.id}/clear", alarm.id, fact.told, alarm.ended_at)
-    world.put(replace(alarm, next_at=None))
+    world.put(replace(alarm, part=alarm.part + 1) if fact.more else replace(alarm, next_at=None, part=0))
 
 
 def informed(world: World, event: Event) -> None:

@@ -88,6 +88,11 @@ _MATTERS: Final[dict[Matter, Words]] = {
         "It has arrived, or was never approved. Two devices signed a history that cannot be: see which, and"
         " look at once whether the media are in their place.",
     ),
+    "stuck": Words(
+        "AN ALARM CANNOT CLIMB: nobody is told by it",
+        "Its rung is due and the program cannot record it. Other alarms are told as ever. Watch this"
+        " consignment by telephone, and have the administrator send the server's log to who maintains it.",
+    ),
 }
 """Each matter beside the ladder, and what to do about it."""
 

@@ -2,15 +2,18 @@
 
 `owed(world, alarm, now)` gives the facts that a clock which reads `now` owes an alarm: each rung whose time
 has come, in order. Empty rungs pass upward at once. Repeats that a sleeping monitor missed are told once,
-with the number of the newest. It decides nothing that a person could have decided otherwise.
+with the number of the newest. An audience of any size is told, by as many facts as it takes, seniors first:
+a bound on it would be a way to silence the alarm, by inviting enough people. It decides nothing that a person
+could have decided otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from custody.facts import Audience, Cleared, Climbed, Fact, Opened, Recipient
-from custody.rules.alarms import Alarm
+from custody.facts import TOLD_MOST, Audience, Cleared, Climbed, Fact, Opened, Recipient, Role
+from custody.rules.alarms import Alarm, Notice, notice_key
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import Incident, incident_of
 from custody.rules.people import Person, reachable, with_role
@@ -26,15 +29,18 @@ def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
     if alarm.next_at is None:
         return None
     if alarm.ended_at is not None:
-        return Cleared(alarm.id, tuple(Recipient(name, "email") for name in alarm.told))
+        cleared = _not_yet(world, alarm, "clear", alarm.told)
+        return Cleared(alarm.id, cleared[:TOLD_MOST], more=len(cleared) > TOLD_MOST)
     consignment = world.get(Consignment, alarm.consignment)
-    presumed = any(rung.presume for rung in alarm.ladder[: alarm.rung + (alarm.repeat > 0)])
+    presumed = any(rung.presume for rung in alarm.climbed)
     if presumed and incident_of(world, consignment.id) is None:
         return Opened(f"I-{world.next_number(Incident)}", alarm.id, consignment.id)
     if alarm.next_at > now:
         return None
     rung = alarm.ladder[alarm.rung]
-    missed = int((now - alarm.next_at) / timedelta(minutes=rung.repeat)) if rung.repeat else 0
+    skips = rung.repeat and not alarm.part
+    missed = (now - alarm.next_at) // timedelta(minutes=rung.repeat) if skips else 0
+    people = told(world, alarm, consignment, now)
     return Climbed(
         alarm=alarm.id,
         cause=alarm.cause,
@@ -42,12 +48,16 @@ def owed(world: World, alarm: Alarm, now: datetime) -> Fact | None:
         rung=alarm.rung,
         repeat=alarm.repeat + missed,
         scheduled=alarm.next_at + timedelta(minutes=missed * rung.repeat),
-        told=told(world, alarm, consignment, now),
+        told=people[:TOLD_MOST],
+        more=len(people) > TOLD_MOST,
     )
 
 
 def told(world: World, alarm: Alarm, consignment: Consignment, now: datetime) -> tuple[Recipient, ...]:
-    """Whom the alarm's present rung tells, if it is climbed now: the audience, but for whom it spares."""
+    """Whom the alarm's present rung tells, if it is climbed now: the audience, but for whom it spares.
+
+    Of a rung that is begun, those who were not told yet.
+    """
     rung = alarm.ladder[alarm.rung]
     people = audience(world, alarm, consignment)
     if rung.repeat and not people:  # the last rung has nobody: everyone who was told so far hears it again
@@ -56,7 +66,17 @@ def told(world: World, alarm: Alarm, consignment: Consignment, now: datetime) ->
         if _settled(world, alarm, consignment, people, now):
             return ()
         people = [p for p in people if not spared(alarm, consignment, p.id, now)]
-    return tuple(Recipient(person.id, "email") for person in people)
+    return _not_yet(world, alarm, f"{alarm.rung}.{alarm.repeat}", [person.id for person in people])
+
+
+def _not_yet(world: World, alarm: Alarm, rung: str, people: Sequence[str]) -> tuple[Recipient, ...]:
+    """Those of these people whom no fact before has told on this rung."""
+    recipients = {person: Recipient(person, "email") for person in people}
+    if alarm.part:
+        keys = {person: notice_key(f"{alarm.id}/{rung}", each) for person, each in recipients.items()}
+        world.expect(Notice, keys.values())
+        recipients = {p: r for p, r in recipients.items() if world.find(Notice, keys[p]) is None}
+    return tuple(recipients.values())
 
 
 def spared(alarm: Alarm, consignment: Consignment, person: str, now: datetime) -> bool:
@@ -101,11 +121,16 @@ _SENIORS_FIRST: tuple[Audience, ...] = (
 )
 
 
+_ROLES: Mapping[Audience, Role] = {
+    "senior-on-call": "senior-manager",  # until rotas come, all of them are on call
+    "senior-managers": "senior-manager",
+    "head": "head",
+    "data-protection-officer": "data-protection-officer",
+    "it-security": "it-security",
+}
+
+
 def _people(world: World, audience: Audience, consignment: Consignment) -> list[Person]:
-    if audience == "senior-on-call":  # until rotas come, the senior manager with the lowest number
-        return with_role(world, "senior-manager")[:1]
-    if audience == "senior-managers":
-        return with_role(world, "senior-manager")
     if audience == "site-managers":
         sites = (consignment.from_site, consignment.to_site)
         return [p for site in sites for p in with_role(world, "site-manager", site)]
@@ -117,7 +142,7 @@ def _people(world: World, audience: Audience, consignment: Consignment) -> list[
         if consignment.holder is not None:
             return [world.get(Person, consignment.holder)]
         return [p for p in with_role(world, "courier") if p.organisation == consignment.carrier]
-    return with_role(world, audience)
+    return with_role(world, _ROLES[audience])
 
 
 def overseers(world: World, *sites: str) -> list[str]:

@@ -47,6 +47,9 @@ OPEN: Final = ("requested", "approved", "travelling", "received")
 LISTED_MOST: Final = 500
 """Rows of a list on one page; the search finds the rest."""
 
+CLIMBS_WITHIN: Final = timedelta(minutes=1)
+"""The monitor goes round every second: an alarm that owes something for so long does not climb."""
+
 _tables = SQLModel.metadata.tables
 _entry, _checkpoint, _mention = (_tables[name] for name in ("entry", "checkpoint", "mention"))
 _draft, _pulse, _medium, _hand_off = (_tables[name] for name in ("draft", "pulse", "medium", "hand_off"))
@@ -112,6 +115,13 @@ def view(book: Book, person: str) -> Iterator[View]:
 def pulse(connection: sa.Connection, name: str) -> datetime | None:
     """When this part of the system last finished its round."""
     return cast("datetime | None", connection.scalar(sa.select(_pulse.c.at).where(_pulse.c.name == name)))
+
+
+def unclimbed(connection: sa.Connection, book: Book) -> list[str]:
+    """The alarms that have owed something for longer than a sweep takes, the oldest first."""
+    before = book.clock() - CLIMBS_WITHIN * book.pace
+    owing = sa.select(_alarm.c.id).where(_alarm.c.next_at < before)
+    return list(connection.scalars(owing.order_by(_alarm.c.next_at, _alarm.c.number)))
 
 
 class View:
@@ -570,6 +580,10 @@ class View:
         """What came of it when the book was last compared with itself; None where it never was."""
         newest = self._rows(SelfAudit, sa.true(), _self_audit.c.id.desc(), most=1)
         return newest[0] if newest else None
+
+    def unclimbed(self) -> list[str]:
+        """The alarms that owe something and do not climb: nobody is told by them."""
+        return unclimbed(self._connection, self._book)
 
     def silent_for(self, part: str) -> timedelta | None:
         """For how long, in real time, a part of the system has given no sign; None where it never did."""

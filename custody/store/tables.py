@@ -274,6 +274,7 @@ class AlarmRow(SQLModel, table=True):
     told: Any = _json()
     acknowledgements: Any = _json()
     ended_at: datetime | None = _moment()
+    part: int = Field(sa_column_kwargs={"server_default": "0"})
 
 
 class NoticeRow(SQLModel, table=True):

@@ -99,7 +99,7 @@ def holds(key: VerifierKey, row: Any) -> bool:
 
 
 def of_another(key: VerifierKey, row: Any) -> bool:
-    """Whether the `line` of a row is in another key's name: of a witness that this one has come in place of."""
+    """Whether the `line` of a row is another key's: of a witness whose place this one has taken."""
     try:
         lines = Note.read(f"{Note.read(row.note.encode()).text}\n{row.line}".encode()).signatures
     except (Unreadable, UnicodeEncodeError):

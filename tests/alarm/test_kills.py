@@ -28,7 +28,7 @@ from custody.store import tables
 
 LADDER = {
     "0.0": (-15, ("carl", "ben", "bea")),
-    "1.0": (0, ("carl", "mona", "max", "dana")),
+    "1.0": (0, ("carl", "mona", "max", "dana", "sam")),
     "2.0": (15, ("dana", "sam", "dora", "ivo")),
     "3.0": (30, ("hal",)),
     **{f"4.{k}": (60 + 30 * k, ("hal", "dana", "sam")) for k in range(100)},

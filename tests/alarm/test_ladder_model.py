@@ -171,7 +171,7 @@ class Oracle:
         if bell.step == 0:
             return ["mona", "max"] if bell.cause == "not-picked-up" else [*carrier, "ben", "bea"]
         return {
-            1: list(dict.fromkeys([*carrier, "mona", "max", self.seniors[0]])),
+            1: list(dict.fromkeys([*carrier, "mona", "max", *self.seniors])),
             2: [*self.seniors, "dora", "ivo"],
             3: ["hal"],
             4: ["hal", *self.seniors],
