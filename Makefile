@@ -4,9 +4,10 @@ PORT = 8080
 python = .venv/bin/python
 unexport PYTHONHOME PYTHONPATH   # what a shell has left over must not decide what is imported here
 
-.PHONY: menu demo test bench torture lock clean
+.PHONY: menu demo cheap quick test bench torture lock clean
 menu:
 	@echo "make demo      a company with tapes on the road (PORT=8090 SMTP=host:port ONCE=1)"
+	@echo "make quick     the cheap checks and the core's tests, for work in between"
 	@echo "make test      every check that CI makes, cheap ones first"
 	@echo "make bench     the measurements"
 	@echo "make torture   the long tests, which 'make test' leaves out"
@@ -17,13 +18,18 @@ demo:
 	@.ci/ready demo
 	@$(python) -m custody demo --out demo --port '$(PORT)' $(if $(ONCE),--once) $(if $(SMTP),--smtp '$(SMTP)')
 
-test:
+cheap:
 	@.ci/ready test
 	@.ci/step ruff check
 	@.ci/step ruff format --check
 	@.ci/step lint-imports --no-logo
 	@.ci/step mypy
-	@$(python) -m pytest -n 2 tests/core --cov --cov-report=term
+
+quick: cheap
+	@$(python) -m pytest -q -n 2 -m 'not torture' tests/core
+
+test: cheap
+	@$(python) -m pytest -n 2 -m 'not torture' tests/core --cov --cov-report=term
 	@$(python) -m pytest -n 3 -m 'not torture' --ignore tests/core   # one more than cores: these wait a good deal
 
 bench:

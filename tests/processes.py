@@ -7,5 +7,8 @@ import multiprocessing
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(
-    ["custody.monitor", "custody.channels.email", "custody.store.home", "custody.witness", "witness.life"]
+    [
+        *("custody.monitor", "custody.channels.email", "custody.store.home", "custody.witness"),
+        *("custody.cli.main", "custody.cli.books", "custody.cli.tools", "custody.cli.log", "witness.life"),
+    ]
 )

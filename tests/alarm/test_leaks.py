@@ -5,7 +5,6 @@ Words that give themselves away are put wherever the system keeps words; then al
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 from datetime import timedelta
@@ -15,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from alarm.test_relay import full
+from prose import prose
 from world import CAST, World
 
 from custody import orders
@@ -118,8 +118,7 @@ def _nothing_shows(messages: list[Message]) -> None:
         assert any(kind in m.subject for m in messages), f"{kind} was to be told"
     assert ADDRESS in {m.to for m in messages}
     for message in messages:
-        letters = re.sub(r"[A-Za-z0-9+/]{43,}=*", "", message.body)  # a checkpoint's, which spell anything
-        said = f"{message.id} {message.subject} {letters}".lower()
+        said = prose(f"{message.subject} {message.body}").lower()
         assert [word for word in CANARIES if word in said] == []
         assert "@" not in f"{message.subject} {message.body}"
 
@@ -144,5 +143,5 @@ def test_a_refused_round_logs_no_more(
     Monitor(loose.book, {"email": Notebook()}, "https://custody.test").run(stop)
     said = "".join(capsys.readouterr()).lower()
     assert "the disk is full" in said
-    assert [word for word in CANARIES if word in said] == []
+    assert [word for word in CANARIES if word in prose(said)] == []
     assert "private" not in said

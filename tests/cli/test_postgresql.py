@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -101,7 +101,7 @@ def test_a_role_that_may_too_much_is_refused_and_the_right_one_is_taken(
 
 
 def test_a_book_with_a_monitor_at_work_does_not_move(addresses: tuple[str, str], loose: World) -> None:
-    loose.at = datetime.now(UTC)
+    loose.at = datetime.now(UTC) + timedelta(hours=1)  # however long the command takes to begin
     pulses.pulse(loose.book, "monitor")
     at = ("--book", str(loose.folder), "--owner", addresses[1])
     assert "Stop all servers" in custody("db", "move", *at, "sqlite:book.db", addresses[0], code=1)

@@ -122,12 +122,13 @@ def test_a_sound_ledger(box: World, desk: Desk) -> None:
     assert NOT_PROVED in desk.out
 
 
-def test_every_byte_of_a_bundle_means_something(small: Small, desk: Desk) -> None:
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.torture)])
+def test_every_byte_of_a_bundle_means_something(small: Small, desk: Desk, step: int) -> None:
     """One bit of each byte: headers, names, sizes, checksums, directory, checkpoint, tiles, entries."""
     assert desk.audit(small.data, small.policy) == 0
     chance = random.Random(1)
-    bits = [chance.randrange(8) for _ in small.data]
-    codes = {at: desk.audit(flipped(small.data, at, bit), small.policy) for at, bit in enumerate(bits)}
+    bits = {at: chance.randrange(8) for at in range(0, len(small.data), step)}
+    codes = {at: desk.audit(flipped(small.data, at, bit), small.policy) for at, bit in bits.items()}
     assert {at: code for at, code in codes.items() if code != 1} == {}
 
 
