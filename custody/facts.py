@@ -105,7 +105,14 @@ Audience = Literal[
 Channel = Annotated[str, Text(r"[a-z]{2,16}", "a channel such as email")]
 Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "sighted"]
 Matter = Literal[
-    "device-enrolled", "device-revoked", "account-linked", "roles-changed", "found", "disputed", "stuck"
+    "device-enrolled",
+    "device-revoked",
+    "account-linked",
+    "roles-changed",
+    "found",
+    "disputed",
+    "stuck",
+    "clock-jumped",
 ]
 Difference = Literal["entries", "tiles", "checkpoints", "tables", "histories", "texts", "outbox", "book"]
 Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
@@ -557,6 +564,15 @@ class SelfAudited(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJumped(Fact):
+    """A server's clock was set, by so many seconds ahead; back, if negative. People are to be told."""
+
+    kind: ClassVar = "clock-jumped"
+    signed: ClassVar = Signed.SERVER
+    ahead: Annotated[int, Whole(-1_000_000_000_000, 1_000_000_000_000)]
+
+
+@dataclass(frozen=True, slots=True)
 class Attempted(Fact):
     """A message that carried these notices was accepted, or was not.
 
@@ -644,6 +660,7 @@ KINDS: Final[dict[str, type[Fact]]] = {
         Informed,
         Pinned,
         SelfAudited,
+        ClockJumped,
         Attempted,
         Acknowledged,
         Opened,

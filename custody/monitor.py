@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 import structlog
 
 from custody.acts import alarms, daily, notices, pulses
+from custody.clock import Clock
 from custody.errors import Refusal, Undelivered, Untrusted
 from custody.rules.notices import Channel
 from custody.store.book import Book
@@ -40,7 +41,7 @@ log = structlog.get_logger("custody.monitor")
 class Monitor:
     """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute.
 
-    `pin`, if given, remembers the newest checkpoint in a second place.
+    `pin`, if given, remembers the newest checkpoint in a second place; `clock` says when it was set.
     """
 
     book: Book
@@ -48,6 +49,7 @@ class Monitor:
     site: str
     beat: Callable[[], None] | None = None
     pin: Pin | None = None
+    clock: Clock | None = None
     _beaten: datetime | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
 
@@ -60,6 +62,7 @@ class Monitor:
         sweep = self._apart("sweep", lambda: alarms.climb(self.book))
         if sweep is not None and sweep.stuck:
             self._failed.add(f"the climbing of {', '.join(sweep.stuck)}")
+        self._apart("the clock's jumps", self._tell_jumps)
         self._apart("the day's checkpoint", lambda: daily.tell_checkpoint(self.book))
         tally = self._apart("delivery", lambda: notices.deliver(self.book, self.channels, self.site))
         waiting = None
@@ -84,6 +87,12 @@ class Monitor:
             log.exception("a part of the round broke", part=part)
         self._failed.add(part)
         return None
+
+    def _tell_jumps(self) -> None:
+        if self.clock is not None:
+            for jump in self.clock.jumps():
+                log.error("the clock was set", ahead=str(jump.by))
+                alarms.clock_jumped(self.book, jump.by)
 
     def _pin(self) -> None:
         """A second disk that is gone stops nobody from being told; a book behind its pin ends this."""

@@ -227,6 +227,7 @@ _SENTENCES: Final[Mapping[type[facts.Fact], str]] = {
     facts.Routed: "{signer} set the route {route}, {origin_site} to {destination}, {transit} minutes at most",
     facts.Informed: "{count} people are told of another event ({matter})",
     facts.Pinned: "The checkpoint of the day is told to {count} people",
+    facts.ClockJumped: "The server's clock was set, {ahead} seconds ahead",
     facts.SelfAudited: "The book was compared with itself: {differences} differences from the ledger",
     facts.Attempted: "A message was {outcome} by the relay: {notices_count} notices",
     facts.Invited: "{signer} invited {person} of {organisation}",

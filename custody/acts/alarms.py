@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from custody.acts.telling import tell
 from custody.errors import Away, Conflict, Forbidden, NoRoom, Untrusted
-from custody.facts import Acknowledged, Cleared, Climbed, Decided, Recipient, Sighted
+from custody.facts import Acknowledged, Cleared, Climbed, ClockJumped, Decided, Recipient, Sighted
 from custody.rules.alarms import ACKNOWLEDGED_FOR, Alarm, Notice, notice_key
 from custody.rules.consignments import Consignment, trip_of
 from custody.rules.incidents import expect_alarms
@@ -91,6 +91,13 @@ def climb(book: Book, *, how: str = "monitor") -> Sweep:
         _tell_stuck(book, name, how)
     with book.read() as connection:
         return Sweep(climbed, connection.scalar(sa.select(sa.func.min(_alarm.c.next_at))), stuck)
+
+
+def clock_jumped(book: Book, ahead: timedelta, *, how: str = "monitor") -> None:
+    """A server's clock was set: overseers are told, since alarms are told by it."""
+    with book.page(how) as page:
+        jumped = page.record(ClockJumped(int(ahead.total_seconds())))
+        tell(page, jumped.event, "clock-jumped", overseers(page.world))
 
 
 def _due(book: Book) -> list[str]:

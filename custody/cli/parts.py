@@ -6,14 +6,16 @@ import contextlib
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from custody.channels.email import Email, Relay
 from custody.channels.heartbeat import Heartbeat
+from custody.clock import Clock
 from custody.ledger.keys import SigningKey
 from custody.rules.notices import Channel
 from custody.settings import Settings
@@ -40,9 +42,8 @@ owner_option = click.option(
 )
 
 
-def clock() -> datetime:
-    """The machine's time."""
-    return datetime.now(UTC)
+clock: Final = Clock()
+"""The machine's time, for all of this process."""
 
 
 def open_book(folder: Path, *, pinned: bool = True) -> Book:

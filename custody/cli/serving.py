@@ -55,7 +55,8 @@ def monitor(folder: Path, parent: int | None) -> None:
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
     channels, beat = parts.channels(settings, parts.clock), parts.heartbeat(settings)
-    watch = Monitor(book, channels, settings.base_url, beat, parts.pin(settings, folder))
+    pin = parts.pin(settings, folder)
+    watch = Monitor(book, channels, settings.base_url, beat, pin, parts.clock)
     log.info("watching", book=str(folder), log=book.origin)
     watch.run(stop)
 

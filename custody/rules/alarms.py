@@ -111,8 +111,8 @@ class Notice(Noun):
 
     @property
     def is_alert(self) -> bool:
-        """Of an alarm, of one that cannot climb, or of a book that is not whole: all else comes after."""
-        return self.matter in (None, "stuck", "self-audited")
+        """Of an alarm, or of something that silences alarms; all else comes after."""
+        return self.matter in (None, "stuck", "clock-jumped", "self-audited")
 
 
 def notice_key(source: str, recipient: Recipient) -> str:
@@ -231,6 +231,10 @@ def informed(world: World, event: Event) -> None:
     """People are told of an event beside the ladder."""
     fact: Informed = event.fact
     tell(world, f"E-{fact.event}", fact.event, fact.told, event.at, matter=fact.matter)
+
+
+def clock_jumped(world: World, event: Event) -> None:
+    """A server's clock was set. People are told of it (`informed`), and nothing else follows."""
 
 
 def attempted(world: World, event: Event) -> None:

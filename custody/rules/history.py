@@ -48,6 +48,7 @@ _LIVES: Final[Mapping[type[Fact], Callable[[World, Event], None]]] = {
     facts.Informed: alarms.informed,
     facts.Pinned: daily.pinned,
     facts.SelfAudited: daily.self_audited,
+    facts.ClockJumped: alarms.clock_jumped,
     facts.Attempted: alarms.attempted,
     facts.Acknowledged: alarms.acknowledged,
     facts.Opened: incidents.opened,

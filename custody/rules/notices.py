@@ -88,6 +88,12 @@ _MATTERS: Final[dict[Matter, Words]] = {
         "It has arrived, or was never approved. Two devices signed a history that cannot be: see which, and"
         " look at once whether the media are in their place.",
     ),
+    "clock-jumped": Words(
+        "THE SERVER'S CLOCK WAS SET",
+        "Alarms are told by it. For two minutes a jump is not believed; after that it is. Ahead, alarms ring"
+        " too early; back, none rings before the clock has caught up with the log's time. Look at once what"
+        " the time is on the server, and who set it.",
+    ),
     "stuck": Words(
         "AN ALARM CANNOT CLIMB: nobody is told by it",
         "Its rung is due and the program cannot record it. Other alarms are told as ever. Watch this"

@@ -13,6 +13,7 @@ from world import World
 
 from custody import errors, orders
 from custody.acts import alarms, daily, notices, people, pulses
+from custody.clock import Clock
 from custody.errors import Undelivered, Untrusted
 from custody.facts import TOLD_MOST, Climbed
 from custody.monitor import Monitor
@@ -232,6 +233,29 @@ def _throws(problem: Exception) -> Callable[..., Any]:
         raise problem
 
     return throw
+
+
+def test_that_the_clock_was_set_is_told_at_once_and_climbs_nothing(watch: Watch) -> None:
+    """A day ahead for a minute: today's alarms alone ring, and tomorrow's on their day."""
+    world, wrong = watch.world, [timedelta()]
+
+    def steady() -> float:
+        return world.at.timestamp()
+
+    clock = Clock(lambda: world.at + wrong[0], steady)
+    watch.monitor.clock = world.book.clock = clock
+    later = world.dispatch(1)
+    wrong[0] = timedelta(days=1)
+    for _ in range(6):
+        world.at += timedelta(seconds=10)
+        watch.monitor.round()
+    wrong[0] = timedelta()
+    told = [m.to for m in watch.letters.taken if m.subject == "THE SERVER'S CLOCK WAS SET"]
+    assert sorted(told) == ["dana@home.test", "hal@home.test", "sam@home.test"]
+    assert world.alarm(later).told == ()
+    world.at += timedelta(minutes=60)
+    watch.monitor.round()
+    assert world.alarm(later).rings
 
 
 # -------------------------------------------------------------------------- an audience of any size

@@ -216,7 +216,7 @@ def test_that_nothing_came_of_a_thousand_can_be_signed() -> None:
 
 FULL_ITEMS = tuple(facts.Item(f"{n:016d}", "medium", "S" * 24, "V" * 16, "F" * 24) for n in range(150))
 IDS = tuple(f"{n:016d}" for n in range(MANIFEST_MOST))
-ALL = tuple(facts.Recipient(f"P-{999_999_999 - n}", "email") for n in range(400))
+ALL = tuple(facts.Recipient(f"P-{999_999_999 - n}", "email") for n in range(facts.TOLD_MOST))
 FULLEST: list[Fact] = [
     facts.Received(tuple(f"{n:064x}" for n in range(facts.EVENTS_MOST)), AT, "console"),
     facts.Registered("P-999999999", FULL_ITEMS),
@@ -224,15 +224,9 @@ FULLEST: list[Fact] = [
     facts.Labelled("P-999999999", IDS, "s" * 24, "ab" * 32),
     facts.Packed("S" * 24, "0" * 16, "1" * 16, IDS),
     facts.Requested("P-999999999", "C-999999999", "R" * 24, "O" * 24, AT, IDS, "ab" * 32),
-    facts.Climbed(
-        "A-999999999",
-        "not-picked-up",
-        "C-999999999",
-        11,
-        100_000,
-        AT,
-        tuple(facts.Recipient(f"P-{999_999_999 - n}", "email") for n in range(200)),
-    ),
+    facts.Climbed("A-999999999", "not-picked-up", "C-999999999", 11, 10**10, AT, ALL, more=True),
+    facts.Cleared("A-999999999", ALL, more=True),
+    facts.Informed("ab" * 32, "device-enrolled", ALL),
     facts.Pinned(f"{'9' * 15} {ROOT}", ALL),
     facts.SelfAudited(10**9, "checkpoints", ALL),
     facts.Attempted(
@@ -301,9 +295,12 @@ _FACTS: list[Fact] = [
     ),
     facts.Seconded("C-7", H),
     facts.Climbed("A-7", "overdue", "C-7", 1, 0, AT, (facts.Recipient("P-2", "email"),)),
+    facts.Climbed("A-7", "overdue", "C-7", 4, 3, AT, (facts.Recipient("P-2", "email"),), more=True),
     facts.Attempted(("A-7/1.0/P-2/email",), "deferred", AT, H, f"<{'0f' * 16}@home.test>"),
     facts.Attempted(("A-7/1.0/P-2/email", "A-8/0.0/P-2/email"), "refused", AT, H),
     facts.Cleared("A-7", (facts.Recipient("P-2", "email"), facts.Recipient("P-3", "email"))),
+    facts.Cleared("A-7", (facts.Recipient("P-2", "email"),), more=True),
+    facts.ClockJumped(-86_400),
     facts.Linked("P-1", "P-2"),
     facts.Informed(H, "device-enrolled", (facts.Recipient("P-2", "email"),)),
     facts.Pinned(f"1234 {ROOT}", (facts.Recipient("P-2", "email"), facts.Recipient("P-3", "email"))),
