@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Strin
 from custody import facts
 from custody.errors import Unreadable
 from custody.strict import Text
+from custody.zones import zone
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -52,11 +53,19 @@ def _address(value: str) -> str:
     return value
 
 
+def _zone(value: str) -> str:
+    if zone(value) is None:
+        raise ValueError(
+            f"this server knows no time zone {value}: choose one of the list, such as Asia/Hong_Kong"
+        )
+    return value
+
+
 _BLANKS = StringConstraints(strip_whitespace=True, max_length=200)
 Origin = Annotated[str, _BLANKS, _like(facts.Origin)]
 Code = Annotated[str, _BLANKS, _like(facts.Code)]
 Id = Annotated[str, _BLANKS, _like(facts.Id)]
-Zone = Annotated[str, _BLANKS, _like(facts.Zone)]
+Zone = Annotated[str, _BLANKS, _like(facts.Zone), AfterValidator(_zone)]
 PersonId = Annotated[str, _BLANKS, _like(facts.PersonId)]
 IncidentId = Annotated[str, _BLANKS, _like(facts.IncidentId)]
 Hash = Annotated[str, _BLANKS, _like(facts.Hash)]

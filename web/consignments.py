@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, flash, redirect, request, url_for
 
@@ -16,6 +14,7 @@ from custody.rules.consignments import Consignment, approves
 from custody.rules.handoffs import YOUNG, HandOff, second_person
 from custody.rules.people import Device
 from custody.store.queries import Trip, View
+from custody.zones import read_local
 from web.room import book, filled, look, me, page, show
 from web.words import reading
 
@@ -137,16 +136,8 @@ def _order(view: View) -> orders.Request:
         raise Unreadable("Choose the media that shall travel, or a packed case.")
     form = filled("route", "carrier")
     zone = next((view.zone(r.origin_site) for r in view.routes() if r.id == form.get("route")), "UTC")
-    moment = local_time(request.form.get("pick_up_by", ""), zone)
+    moment = read_local(request.form.get("pick_up_by", ""), zone)
     return orders.read(orders.Request, {**form, "pick_up_by": moment, "media": media, "packing": packing})
-
-
-def local_time(text: str, zone: str) -> datetime:
-    """The moment that a form's `2026-03-02T18:30` means in this zone."""
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
-    except ValueError:
-        raise Unreadable("Give the day and the time by which it is picked up.") from None
 
 
 # ----------------------------------------------------------------------------------- what one may do now

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask
 from markupsafe import Markup
@@ -18,6 +17,7 @@ from custody.rules.consignments import Consignment
 from custody.rules.media import Exposure
 from custody.rules.people import RELAXATIONS, Person
 from custody.store.queries import View
+from custody.zones import local
 from labels import identity
 
 CAUSES: Final[Mapping[Cause, str]] = {
@@ -98,15 +98,12 @@ def trouble(alarm: Alarm, consignment: Consignment) -> str:
 
 
 def moment(at: datetime | None, zone: str, *, day: bool = True) -> str:
-    """A time in the site's zone, with UTC to be seen when pointed at."""
+    """A time in the site's zone, with the zone's name, and UTC to be seen when pointed at."""
     if at is None:
         return "-"
-    try:
-        local = at.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError):  # a zone that this machine does not have
-        local = at.astimezone(UTC)
-    shown = f"{local:%d %b %H:%M}" if day else f"{local:%H:%M:%S}"
-    exact = f"{local:%Y-%m-%d %H:%M:%S %Z} = {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    here = local(at, zone)
+    shown = f"{here:%d %b %H:%M %Z}" if day else f"{here:%H:%M:%S %Z}"
+    exact = f"{here:%Y-%m-%d %H:%M:%S %Z} = {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         at.astimezone(UTC).isoformat(timespec="milliseconds"), exact, shown
     )

@@ -18,7 +18,6 @@ from io import BytesIO
 from itertools import groupby
 from typing import Any, Final
 from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import qrcode
 import zxingcpp
@@ -42,6 +41,7 @@ from reportlab.platypus import (
 from zxingcpp import BarcodeFormat, BarcodeFormats
 
 from custody.rules.world import DEMO_ORIGIN
+from custody.zones import local
 from labels import lettering
 
 # A setting of the whole process, which `labels.sheet` makes too: whether that module was imported before
@@ -107,20 +107,11 @@ def short(event: str) -> str:
     return event[:12]
 
 
-def zone_of(name: str) -> ZoneInfo | None:
-    """The time zone of this name; None where this computer does not know it."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
-
-
 def moment(at: datetime, zone: str) -> str:
     """`2026-03-02 17:00:00 (UTC 09:00:00)`: a site's wall clock first, and what every other site means."""
-    known = zone_of(zone)
-    if known is None:
-        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    here, utc = at.astimezone(known), at.astimezone(UTC)
+    here, utc = local(at, zone), at.astimezone(UTC)
+    if here.tzinfo is UTC:
+        return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
     day = "" if here.date() == utc.date() else f"{utc:%Y-%m-%d} "
     return f"{here:%Y-%m-%d %H:%M:%S} (UTC {day}{utc:%H:%M:%S})"
 

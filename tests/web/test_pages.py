@@ -79,10 +79,10 @@ def test_what_came_of_comparing_the_book_with_itself_is_said_to_the_house(office
     assert "The book has not been compared with itself yet" in text(olga.get("/board/now"))
     daily.self_audit(world.book)
     assert re.search(
-        r"compared with itself at <time.*>03 Mar 18:00<.*: whole\.", text(olga.get("/board/now"))
+        r"compared with itself at <time.*>03 Mar 18:00 HKT<.*: whole\.", text(olga.get("/board/now"))
     )
     world.at += timedelta(hours=37)
-    assert re.search(r"Nobody has looked since <time.*>03 Mar 18:00<", text(olga.get("/board/now")))
+    assert re.search(r"Nobody has looked since <time.*>03 Mar 18:00 HKT<", text(olga.get("/board/now")))
     edit = "UPDATE site SET zone = :zone WHERE id = 'NORTH'"
     with world.book.engine.begin() as connection:
         connection.execute(sa.text(edit), {"zone": "UTC"})
@@ -100,7 +100,7 @@ def test_what_came_of_comparing_the_book_with_itself_is_said_to_the_house(office
 def test_times_are_the_sites_with_utc_to_be_seen(office: Any) -> None:
     name = office.world.dispatch(1)
     page = text(office.as_("ann").get(f"/consignments/{name}"))
-    assert re.search(r'title="2026-03-03 18:00:00 HKT = 2026-03-03 10:00:00 UTC">03 Mar 18:00<', page)
+    assert re.search(r'title="2026-03-03 18:00:00 HKT = 2026-03-03 10:00:00 UTC">03 Mar 18:00 HKT<', page)
 
 
 # ------------------------------------------------------------------------------------------- consignments
@@ -138,7 +138,7 @@ def test_a_request_is_made_and_withdrawn(office: Any) -> None:
     stays = office.post(
         ann, "/consignments/new", scripted=True, **{**form, "pick_up_by": "soon"}, media=[tapes[0]]
     )
-    assert stays.get_json() == {"refusal": "Give the day and the time by which it is picked up."}
+    assert stays.get_json() == {"refusal": "Give a day and a time, such as 2026-03-02 18:30."}
     asked = office.post(ann, "/consignments/new", scripted=True, **form, media=list(tapes[:2]))
     name = asked.get_json()["to"].rpartition("/")[2]
     assert world.consignment(name).media == tapes[:2]
