@@ -107,6 +107,7 @@ Cause = Literal["overdue", "not-picked-up", "incomplete", "seal", "disputed", "s
 Matter = Literal[
     "device-enrolled",
     "device-revoked",
+    "receiver-enrolled",
     "account-linked",
     "roles-changed",
     "found",
@@ -250,8 +251,9 @@ class Linked(Fact):
 class Enrolled(Fact):
     """A device's key becomes a person's. Signed by the new device and by the one who confirms it.
 
-    The confirmer is the person's own older device or their site manager (for a person of no site, a
-    senior manager), never the inviter: otherwise an administrator could invent a receiver.
+    It speaks for the roles that the confirmer can vouch for: their site's manager for those at the site, a
+    senior manager or the head for all, the person's own older device for what it speaks for itself; never
+    whoever gave the roles: otherwise an administrator could invent a receiver.
     """
 
     kind: ClassVar = "enrolled"
@@ -466,7 +468,7 @@ class Handed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Seconded(Fact):
-    """A second person of the receiving site stands by a receipt that a device under a day old signed."""
+    """A second person of the receiving site stands by a receipt whose device does not suffice (yet)."""
 
     kind: ClassVar = "seconded"
     signed: ClassVar = Signed.PERSON
@@ -525,8 +527,9 @@ class Cleared(Fact):
 class Informed(Fact):
     """These people are to be told of an event beside the ladder, which waits for nothing they do.
 
-    A device was enrolled or revoked in their name, a link to their account made, roles changed; something
-    that is on no trip was found; a hand-off of what has arrived is disputed.
+    A device was enrolled or revoked in their name, or one that can end transits at their site; a link to
+    their account was made, roles were changed; something that is on no trip was found; a hand-off of what has
+    arrived is disputed.
     """
 
     kind: ClassVar = "informed"

@@ -11,7 +11,7 @@ from custody import orders
 from custody.acts import consignments, documents
 from custody.errors import Conflict, NotFound, Unreadable
 from custody.rules.consignments import Consignment, approves
-from custody.rules.handoffs import YOUNG, HandOff, second_person
+from custody.rules.handoffs import DOUBTS, HandOff, second_person
 from custody.rules.people import Device
 from custody.store.queries import Trip, View
 from custody.zones import read_local
@@ -49,8 +49,9 @@ def one(name: str) -> str:
             history=view.history(c.id),
             steps=steps(view, trip),
             seconders=[name for h in hand_offs if h.receipt for name in seconders(view, c, h)]
-            if YOUNG in c.flags and c.state == "received"
+            if set(DOUBTS) & set(c.flags) and c.state == "received"
             else None,
+            doubts=DOUBTS,
             pending=[d for d in view.signed_by_me() if getattr(d.fact, "consignment", None) == c.id],
             withdrawable=c.state == "requested" and view.may("request a consignment", c.from_site),
         )
@@ -195,6 +196,6 @@ def _seconds(view: View, c: Consignment, hand_off: HandOff) -> bool:
 
 
 def seconders(view: View, c: Consignment, hand_off: HandOff) -> list[str]:
-    """Who can stand by this receipt now: keepers of the site, no parties, with a device of a day or more."""
+    """Who can stand by this receipt now: who keeps the site and was no party, with a device that suffices."""
     others = [p.id for p in view.keepers(c.to_site) if second_person(p, hand_off, c)]
-    return [name for name in others if view.is_grown(name)]
+    return [name for name in others if view.receives(name, c.to_site)]

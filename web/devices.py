@@ -21,10 +21,12 @@ REASONS: Final[tuple[Reason, ...]] = ("lost", "stolen", "replaced", "left")
 def mine() -> str:
     """One's own devices, what one has signed that still waits, and whose devices wait for oneself."""
     with look() as view:
+        devices = view.devices()
         return show(
             "devices.html",
             view,
-            devices=view.devices(),
+            devices=devices,
+            lacking=[device.id for device in devices if view.lacks(device)],
             waiting=[d for d in view.signed_by_me() if isinstance(d.fact, Enrolled)],
             confirmable=[d for d in view.to_sign() if isinstance(d.fact, Enrolled) and d.fact.person != me()],
             own=[d for d in view.to_sign() if isinstance(d.fact, Enrolled) and d.fact.person == me()],

@@ -97,7 +97,7 @@ def taking(name: str) -> str:
             givers=givers(view, c),
             here=c.from_site if c.picked_up_at is None else c.to_site if view.me.at(c.to_site) else None,
             receives=view.me.at(c.to_site) and c.picked_up_at is not None,
-            young=not view.is_grown(me()),
+            alone=view.receives(me(), c.to_site),
         )
 
 
@@ -120,7 +120,7 @@ def seconding(event: str) -> str:
         if me() not in seconders(view, c, hand_off):
             raise Forbidden(
                 f"It takes a second person who keeps {c.to_site}, no party of the hand-off, with a device"
-                " that has been enrolled for a day."
+                " that was confirmed for this site a day ago or more."
             )
         return show("sign_seconding.html", view, hand_off=hand_off)
 
@@ -157,7 +157,11 @@ def decision(name: str) -> str:
 def device(event: str) -> str:
     """Confirming that a new device is a person's own."""
     with look() as view:
-        return show("sign_device.html", view, draft=view.draft(event))
+        draft = view.draft(event)
+        vouched, known = view.vouched(draft), view.device(draft.key)
+        held = view.world.get(Person, draft.fact.person).grants
+        beyond = [g for g in held if g not in vouched and not (known and known.speaks_for(g))]
+        return show("sign_device.html", view, draft=draft, vouched=vouched, beyond=beyond)
 
 
 @blueprint.get("/sign/set-up")

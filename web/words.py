@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ from custody.facts import Cause
 from custody.rules.alarms import DEADLINES, Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.media import Exposure
-from custody.rules.people import RELAXATIONS, Person
+from custody.rules.people import RELAXATIONS
 from custody.store.queries import View
 from custody.zones import local
 from labels import identity
@@ -158,9 +158,9 @@ def role(name: str) -> str:
     return "IT security" if name == "it-security" else name.replace("-", " ")
 
 
-def grants(person: Person) -> str:
+def grants(held: Iterable[facts.Grant]) -> str:
     """`site manager at NORTH, custodian`."""
-    return ", ".join(role(g.role) + (f" at {g.site}" if g.site else "") for g in person.grants) or "no role"
+    return ", ".join(role(g.role) + (f" at {g.site}" if g.site else "") for g in held) or "no role"
 
 
 def spoken(state: str) -> str:

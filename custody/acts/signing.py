@@ -46,7 +46,7 @@ from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.handoffs import HandOff
 from custody.rules.history import check_subject
 from custody.rules.overdue import overseers
-from custody.rules.people import Device, Person, check_overseers, check_roles, require
+from custody.rules.people import Device, Person, Site, check_overseers, check_roles, require, voice
 from custody.rules.world import World
 from custody.store.book import Book, Page, Recorded
 
@@ -113,11 +113,11 @@ def _check(world: World, read: Statement, payload: bytes, mine: Signature, by: s
             "This was written more than a day ago, or its clock is wrong. Load the page again, and sign"
             " what it says now."
         )
-    spki = _key_of(world, read.fact, by, mine.key)
+    spki, person = _signer(world, read.fact, by, mine.key)
     if not public_key(spki).verifies(mine.der, pae(payload)):
         raise Forged("The signature does not hold. Load the page again, and sign again.")
     check_subject(world, read)
-    _permit(world, read.fact, by)
+    _permit(world, read.fact, person)
 
 
 def _other_signature(book: Book, payload: bytes, key: str) -> Signature | None:
@@ -163,18 +163,22 @@ def withdraw(book: Book, by: str, event: str, *, how: str = "web") -> None:
             raise NotFound("There is no such statement of yours that still waits for a signature.")
 
 
-def _key_of(world: World, fact: Fact, by: str, key: str) -> str:
-    """The public key of this person's own device; a device that is being enrolled brings its own."""
-    if isinstance(fact, Enrolled) and public_key(fact.key).id == key:
+def _signer(world: World, fact: Fact, by: str, key: str) -> tuple[str, Person]:
+    """The public key of this person's own device, and the person in the roles that it speaks for.
+
+    A device that is being enrolled brings its own. A hand-off is judged by all roles of its parties: one that
+    nobody has confirmed the device for yet needs a second person, and is no less evidence.
+    """
+    device = world.find(Device, key)
+    if device is None and isinstance(fact, Enrolled) and public_key(fact.key).id == key:
         if fact.person != by:
             raise Forbidden("A person enrols a device for themself, in their own session.")
-        return fact.key
-    device = world.find(Device, key)
+        return fact.key, world.get(Person, by)
     if device is None or device.person != by:
         raise Forbidden("This browser's key is not enrolled for you. Enrol it first (page Devices).")
     if device.revoked_at is not None:
         raise Forbidden("This device was revoked. Enrol it anew, with a new key.")
-    return device.spki
+    return device.spki, world.get(Person, by) if isinstance(fact, Handed) else voice(world, device)
 
 
 def _order(fact: Fact, keys: tuple[str, ...]) -> tuple[str, str]:
@@ -215,12 +219,23 @@ def _tell(page: Page, fact: Fact, recorded: Recorded) -> None:
         return
     if isinstance(fact, Enrolled):
         tell(page, recorded.event, "device-enrolled", [fact.person])
+        _tell_of_a_receiver(page, fact, recorded.event)
     elif isinstance(fact, Invited) and any(grant.role in ("senior-manager", "head") for grant in fact.grants):
         tell(page, recorded.event, "roles-changed", overseers(world))
     elif isinstance(fact, Granted):  # or an administrator could quietly make the seniors deaf
         tell(page, recorded.event, "roles-changed", [fact.person, *overseers(world)])
     elif isinstance(fact, Handed):
         _tell_of_disputes(page)
+
+
+def _tell_of_a_receiver(page: Page, fact: Enrolled, event: str) -> None:
+    """Who can end a transit is known to whoever answers for the site: a receiver cannot be made unseen."""
+    world = page.world
+    device = world.get(Device, public_key(fact.key).id)
+    sites = [site.id for site in world.all(Site) if device.keeps(site.id)]
+    if sites:
+        others = [person for person in overseers(world, *sites) if person != fact.person]
+        tell(page, event, "receiver-enrolled", others)
 
 
 def _tell_of_disputes(page: Page) -> None:
@@ -273,14 +288,14 @@ def _make_room(page: Page, fact: Fact, by: str, event: str) -> None:
 # ------------------------------------------------------------------------------------------- the policy
 
 
-def _permit(world: World, fact: Fact, by: str) -> None:
+def _permit(world: World, fact: Fact, by: Person) -> None:
     """Forbidden or Conflict where policy is against it. A kind that is not listed is signed by nobody."""
     if type(fact) not in _PERMITTED:
         raise Forbidden("This is nothing that a person signs.")
     _PERMITTED[type(fact)](world, fact, by)
 
 
-def _approve(world: World, fact: Approved, by: str) -> None:
+def _approve(world: World, fact: Approved, by: Person) -> None:
     consignment = world.get(Consignment, fact.consignment)
     person = require(world, by, "approve a consignment")
     if not person.senior:
@@ -288,16 +303,16 @@ def _approve(world: World, fact: Approved, by: str) -> None:
     consignments.check_approval(world, consignment, fact, world.now)
 
 
-def _enrol(world: World, fact: Enrolled, by: str) -> None:
+def _enrol(world: World, fact: Enrolled, by: Person) -> None:
     world.get(Person, fact.person)
-    if by not in (fact.person, world.log.founder):
+    if by.id not in (fact.person, world.log.founder):
         require(world, by, "confirm a device")
 
 
-def _hand(world: World, fact: Handed, by: str) -> None:
+def _hand(world: World, fact: Handed, by: Person) -> None:
     consignment = world.get(Consignment, fact.consignment)
-    if by != consignment.holder:  # whose contract has ended may still hand over what they hold
-        person = require(world, by, "hand over")
+    if by.id != consignment.holder:  # whose contract has ended may still hand over what they hold
+        person = require(world, by.id, "hand over")
         sites = (consignment.from_site, consignment.to_site)
         if person.organisation != consignment.carrier and not any(person.at(site) for site in sites):
             raise NotFound(f"There is no consignment {consignment.id} here.")
@@ -307,12 +322,12 @@ def _hand(world: World, fact: Handed, by: str) -> None:
         raise Conflict(f"{consignment.id} has moved on since this was written. Begin the hand-off anew.")
 
 
-def _invite(world: World, fact: Invited, by: str) -> None:
+def _invite(world: World, fact: Invited, by: Person) -> None:
     require(world, by, "invite a person")
     check_roles(world, fact.grants, fact.organisation)
 
 
-def _grant(world: World, fact: Granted, by: str) -> None:
+def _grant(world: World, fact: Granted, by: Person) -> None:
     require(world, by, "change a person's roles")
     person = world.get(Person, fact.person)
     check_roles(world, fact.grants, person.organisation)
@@ -321,7 +336,11 @@ def _grant(world: World, fact: Granted, by: str) -> None:
     check_overseers(world, person, fact.grants)
 
 
-def _set_route(world: World, fact: Routed, by: str) -> None:
+def _second(world: World, fact: Seconded, by: Person) -> None:
+    require(world, by, "stand by a receipt", site=world.get(Consignment, fact.consignment).to_site)
+
+
+def _set_route(world: World, fact: Routed, by: Person) -> None:
     require(world, by, "set a route")
     if fact.ladder != DEFAULT_LADDER:
         raise Conflict("A route has the default ladder until ladders can be edited by two.")
@@ -330,7 +349,7 @@ def _set_route(world: World, fact: Routed, by: str) -> None:
         raise Conflict(f"The route {fact.route} leads elsewhere. Take another code for a new route.")
 
 
-_PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, str], Any]]] = {
+_PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, Person], Any]]] = {
     Approved: _approve,
     Enrolled: _enrol,
     Granted: _grant,
@@ -338,7 +357,7 @@ _PERMITTED: Final[Mapping[type[Fact], Callable[[World, Any, str], Any]]] = {
     Invited: _invite,
     Packed: lambda world, fact, by: require(world, by, "pack a case", site=fact.site),
     Routed: _set_route,
-    Seconded: lambda world, _fact, by: require(world, by, "stand by a receipt"),
+    Seconded: _second,
     Decided: lambda world, _fact, by: require(world, by, "decide on an incident"),
     SetUpClosed: lambda world, _fact, by: require(world, by, "close the set-up"),
 }

@@ -13,7 +13,8 @@ auditor:
                Nothing passes, and while the consignment is open an alarm rings at once.
 
 A receipt at the destination by someone who keeps it ends the transit even while it waits: a predecessor may
-be lost with a phone, and the media are there.
+be lost with a phone, and the media are there. But one by a device that nobody has confirmed for this site, or
+not a day ago, ends nothing before a second person has stood by it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from custody.rules.consignments import Consignment, along, arrive, flagged, pick
 from custody.rules.people import Device, Person, signer
 from custody.rules.world import Event, Noun, World, check_seen, replace, seen_size
 
-YOUNG: Final = "the receiver's device was less than a day old"
-"""The flag of a receipt by which a second person must stand."""
+_YOUNG: Final = "the receiver's device was less than a day old"
+_UNVOUCHED: Final = "nobody had confirmed the receiver's device for this site"
+DOUBTS: Final = (_YOUNG, _UNVOUCHED)
+"""The flags of a receipt by which a second person must stand."""
 _RIVALRY: Final = "another hand-off names the same one before it"
 
 
@@ -268,10 +271,13 @@ def _receive(world: World, consignment: Consignment, hand_off: HandOff, now: dat
         received_at=consignment.received_at or now,
         receipts=(*consignment.receipts, hand_off.id),
     )
+    device = world.get(Device, hand_off.taker_key)
     if not hand_off.complete:
         world.put(flagged(received, "not complete"))
-    elif world.get(Device, hand_off.taker_key).young(hand_off.at):
-        world.put(flagged(received, YOUNG))
+    elif not device.keeps(consignment.to_site):
+        world.put(flagged(received, _UNVOUCHED))
+    elif device.young(hand_off.at):
+        world.put(flagged(received, _YOUNG))
     else:
         arrive(world, received, now)
 

@@ -70,6 +70,12 @@ _MATTERS: Final[dict[Matter, Words]] = {
     "device-revoked": Words(
         "A device was revoked, yours or a senior manager's", f"What it signs counts no more. {_NOT_YOU}"
     ),
+    "receiver-enrolled": Words(
+        "A device was confirmed that can receive media",
+        "You manage a site, or answer for all of them. Whoever holds this device can end a transit and its"
+        " alarm there, from its second day on without a second person. See whose it is and who confirmed it."
+        " If it should not be so, tell IT security now, by telephone: they can revoke it.",
+    ),
     "account-linked": Words(
         "A one-time link to your account was made", f"Whoever uses it chooses your password. {_NOT_YOU}"
     ),

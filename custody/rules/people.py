@@ -3,11 +3,14 @@
 A person is a number; the name and the address lie outside. Roles are held at a site or everywhere. What
 each act needs stands in one table, `MAY`, and nothing that is not in it may be done.
 
-A device's key becomes a person's by a statement that the new device signs together with someone else who
-is enrolled already: the person's own older device, their site manager, or for a person of no site a senior
-manager; never the one who invited them. An administrator who could do it alone could invent a receiver and
-sign both sides of a hand-off. Setting up has to begin somewhere: until the founder closes it, they may
-confirm alone, and the audit lists each device that came in so.
+It takes two to make a power: an administrator gives the role, and somebody else vouches that a device may
+speak for it. The device's key becomes the person's by a statement that it signs together with a device that
+is enrolled already: the person's own older one, one of a manager of a site, which vouches for the roles at
+that site and no others, or one of a senior manager or the head, which vouches for all; never one of whoever
+gave the roles. A role that is given later, or given again, no device speaks for before it is confirmed anew.
+An administrator who could do it alone could invent a receiver and sign both sides of a hand-off. Setting up
+has to begin somewhere: until the founder closes it, they may confirm alone, and the audit lists each device
+that came in so.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from custody.facts import (
     Subject,
 )
 from custody.ledger.keys import public_key
-from custody.rules.world import Event, Log, Noun, World, replace
+from custody.rules.world import Event, Log, Noun, World, replace, seen_size
 
 YOUNG: Final = timedelta(hours=24)
 """For so long a new device's receipts need a second person: a stolen session cannot end a transit alone."""
@@ -55,12 +58,16 @@ class Site(Noun):
 
 @dataclass(frozen=True, slots=True)
 class Person(Noun):
-    """Someone with roles. `contact` commits to the address that alerts go to."""
+    """Someone with roles. `contact` commits to the address that alerts go to.
+
+    `appointed` is the place in the log at which they were given these roles, `appointed_by` who gave them.
+    """
 
     organisation: str
     grants: tuple[Grant, ...]
     contact: str
-    invited_by: str
+    appointed_by: str
+    appointed: int
 
     def holds(self, role: Role, site: str | None = None) -> bool:
         """Whether they hold the role: at that site or everywhere; with no site asked for, anywhere."""
@@ -80,18 +87,30 @@ class Person(Noun):
 
 @dataclass(frozen=True, slots=True)
 class Device(Noun):
-    """An enrolled key; the id is the key id. Once enrolled it is known for ever, revoked or not."""
+    """An enrolled key; the id is the key id. Once enrolled it is known for ever, revoked or not.
+
+    `grants` are the roles of its person that it speaks for: those that somebody has vouched for.
+    """
 
     spki: str
     person: str
     confirmed_by: str
     enrolled_at: datetime
     set_up: bool
+    grants: tuple[Grant, ...]
     revoked_at: datetime | None = None
 
     def young(self, now: datetime) -> bool:
         """Whether its receipts still need a second person. Of those that came in by the set-up none do."""
         return not self.set_up and now - self.enrolled_at < YOUNG
+
+    def keeps(self, site: str) -> bool:
+        """Whether it speaks for a keeper of this site, its operator or its manager."""
+        return any(map(self.speaks_for, (Grant("site-operator", site), Grant("site-manager", site))))
+
+    def speaks_for(self, grant: Grant) -> bool:
+        """Whether what it signs counts as signed in this role, there."""
+        return any(own.role == grant.role and own.site in (None, grant.site) for own in self.grants)
 
 
 # ------------------------------------------------------------------------------------------ who may what
@@ -167,11 +186,20 @@ RELAXATIONS: Final[Mapping[Relaxation, str]] = {
 """Every weakening that a log can be set up with, in the words in which the audit shows it."""
 
 
-def require(world: World, name: str, act: str, *, site: str | None = None) -> Person:
-    """The person, if one of their roles (at that site, where one is named) allows the act; else Forbidden."""
-    person = world.find(Person, name)
+def require(world: World, who: str | Person, act: str, *, site: str | None = None) -> Person:
+    """The person, if one of their roles (at that site, where one is named) allows the act; else Forbidden.
+
+    `who` is a number; or the person with no other roles than a device of theirs speaks for (`voice`).
+    """
+    name, person = (who, world.find(Person, who)) if isinstance(who, str) else (who.id, who)
     if person is None or not any(person.holds(role, site) for role in MAY[act]):
         where = f" at {site}" if site else ""
+        if isinstance(who, Person) and may(world, name, act, site=site):
+            raise Forbidden(
+                f"This browser does not speak for a role of yours that may {act}{where}: it was confirmed"
+                " before you had one, or by somebody who could not vouch for it. Have it confirmed for that"
+                " role first (page Devices)."
+            )
         raise Forbidden(f"You ({name}) may not {act}{where}: that takes {_either(MAY[act])}.")
     organisation = world.find(Organisation, person.organisation)
     if organisation is None or (organisation.until is not None and organisation.until <= world.now):
@@ -298,8 +326,11 @@ def genesis(world: World, event: Event) -> None:
         )
     )
     world.put(Organisation(fact.organisation, None))
-    world.put(Person(fact.founder, fact.organisation, (Grant("admin"),), fact.contact, fact.founder))
-    world.put(Device(founder.id, fact.founder_key, fact.founder, fact.founder, event.at, set_up=True))
+    grants = (Grant("admin"),)
+    world.put(Person(fact.founder, fact.organisation, grants, fact.contact, fact.founder, event.seq))
+    world.put(
+        Device(founder.id, fact.founder_key, fact.founder, fact.founder, event.at, set_up=True, grants=grants)
+    )
 
 
 def site_opened(world: World, event: Event) -> None:
@@ -323,15 +354,34 @@ def invited(world: World, event: Event) -> None:
     world.get(Organisation, fact.organisation)
     if fact.person != f"P-{world.next_number(Person)}":
         raise Impossible(f"The next person's number is P-{world.next_number(Person)}, not {fact.person}.")
-    world.put(Person(fact.person, fact.organisation, fact.grants, fact.contact, by.id))
+    world.put(Person(fact.person, fact.organisation, fact.grants, fact.contact, by.id, event.seq))
 
 
 def granted(world: World, event: Event) -> None:
-    """A person's roles become these, by an administrator who is not that person."""
+    """A person's roles become these, by an administrator who is not that person.
+
+    Their devices lose what is taken away, and gain nothing.
+    """
     fact: Granted = event.fact
-    if _administrator(world, event).id == fact.person:
+    by = _administrator(world, event)
+    if by.id == fact.person:
         raise Impossible("Nobody gives roles to themself.")
-    world.put(replace(world.get(Person, fact.person), grants=fact.grants))
+    person = world.get(Person, fact.person)
+    world.put(replace(person, grants=fact.grants, appointed_by=by.id, appointed=event.seq))
+    for device in world.all(Device):
+        if device.person == person.id:
+            world.put(replace(device, grants=_within(device.grants, fact.grants)))
+
+
+def _within(confirmed: tuple[Grant, ...], held: tuple[Grant, ...]) -> tuple[Grant, ...]:
+    """What is left of the one in the other: of a role everywhere and the same at a site, that at the site."""
+    pairs = [(own, grant) for own in confirmed for grant in held if own.role == grant.role]
+    left = [own if grant.site is None else grant for own, grant in pairs if _overlap(own, grant)]
+    return tuple(dict.fromkeys(left))
+
+
+def _overlap(one: Grant, other: Grant) -> bool:
+    return one.site == other.site or None in (one.site, other.site)
 
 
 def linked(world: World, event: Event) -> None:
@@ -348,32 +398,49 @@ def _administrator(world: World, event: Event) -> Person:
 
 
 def enrolled(world: World, event: Event) -> None:
-    """A device becomes a person's, confirmed by someone entitled to."""
+    """A device becomes a person's, and speaks for the roles that its confirmer vouches for.
+
+    Enrolled again it speaks for more of them, and counts as enrolled now. It is written after the roles were
+    given, so that nobody vouches for what they have not seen.
+    """
     fact: Enrolled = event.fact
     key = public_key(fact.key)
     confirmer = world.find(Device, event.signers[1])
     if event.signers[0] != key.id or confirmer is None or confirmer.revoked_at is not None:
         raise Impossible("An enrolment is signed by the new device and by one that is enrolled already.")
-    person, by = world.get(Person, fact.person), world.get(Person, confirmer.person)
-    if not confirms(world, by, person):
+    person, by = world.get(Person, fact.person), voice(world, confirmer)
+    assert event.statement.seen is not None, "evolve has looked"
+    if seen_size(event.statement.seen) <= person.appointed:
+        raise Impossible(f"The roles of {person.id} were changed since this was written. Begin anew.")
+    grants = vouched(world, by, person)
+    if not grants:
         raise Impossible(
-            f"{by.id} cannot confirm a device of {person.id}: that takes their own older device or their"
-            " site manager (for a person of no site, a senior manager), and never who invited them."
+            f"{by.id} cannot confirm a device of {person.id}: that takes their own older device, a manager of"
+            " a site at which they have a role, a senior manager or the head, and never who gave them their"
+            " roles."
         )
+    known = world.find(Device, key.id)
+    if known is not None:
+        if known.person != person.id or known.revoked_at is not None or all(map(known.speaks_for, grants)):
+            raise Impossible("There is a device of this key already, which this would not add to.")
+        grants = tuple(dict.fromkeys((*known.grants, *grants)))
     set_up = world.log.set_up and by.id == world.log.founder
-    new(world, Device(key.id, fact.key, person.id, by.id, event.at, set_up=set_up))
+    world.put(Device(key.id, fact.key, person.id, by.id, event.at, set_up=set_up, grants=grants))
 
 
-def confirms(world: World, by: Person, person: Person) -> bool:
-    """Whether this person's device can confirm a new one of that person."""
-    if by.id == person.id or (world.log.set_up and by.id == world.log.founder):
-        return True
-    if by.id == person.invited_by:
-        return False
-    sites = {grant.site for grant in person.grants if grant.site is not None}
-    if sites:
-        return any(by.holds("site-manager", site) for site in sites)
-    return by.senior
+def vouched(world: World, by: Person, person: Person) -> tuple[Grant, ...]:
+    """The roles for which `by`, as a device of theirs speaks, can confirm a device of that person."""
+    if world.log.set_up and by.id == world.log.founder:
+        return person.grants
+    if by.id == person.id:
+        return by.grants
+    if by.id == person.appointed_by:
+        return ()
+    if by.senior:
+        return person.grants
+    return tuple(
+        grant for grant in person.grants if grant.site is not None and by.holds("site-manager", grant.site)
+    )
 
 
 def revoked(world: World, event: Event) -> None:
@@ -394,11 +461,19 @@ def set_up_closed(world: World, event: Event) -> None:
 
 
 def signer(world: World, event: Event) -> Person:
-    """The person whose one device signed this; Impossible where the device is not enrolled, or revoked."""
+    """The person whose one device signed this, in the roles that it speaks for.
+
+    Impossible where the device is not enrolled, or revoked.
+    """
     device = world.find(Device, event.signers[0])
     if device is None or device.revoked_at is not None:
         raise Impossible("This is not signed by an enrolled device that still counts.")
-    return world.get(Person, device.person)
+    return voice(world, device)
+
+
+def voice(world: World, device: Device) -> Person:
+    """The device's person, with no other roles than it speaks for."""
+    return replace(world.get(Person, device.person), grants=device.grants)
 
 
 def new(world: World, noun: Noun) -> None:

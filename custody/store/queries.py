@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from custody.errors import NotFound, Untrusted
-from custody.facts import Enrolled, Fact, Handed, Received, Statement
+from custody.facts import Enrolled, Fact, Grant, Handed, Received, Statement
 from custody.ledger.envelope import Envelope, event_id
 from custody.ledger.note import Checkpoint
 from custody.ledger.receipt import Receipt
@@ -33,7 +33,17 @@ from custody.rules.daily import SelfAudit
 from custody.rules.handoffs import HandOff
 from custody.rules.incidents import Incident
 from custody.rules.media import DataSet, Exposure, Medium, exposure
-from custody.rules.people import Device, Organisation, Person, Site, confirms, may, number, of_the_house
+from custody.rules.people import (
+    Device,
+    Organisation,
+    Person,
+    Site,
+    may,
+    number,
+    of_the_house,
+    voice,
+    vouched,
+)
 from custody.rules.world import Noun, World
 from custody.store import accounts, home, private
 from custody.store.book import Book
@@ -219,10 +229,15 @@ class View:
         found = self._rows(Device, _device.c.person == (person or self.me.id))
         return sorted(found, key=lambda device: device.enrolled_at)
 
-    def is_grown(self, person: str) -> bool:
-        """Whether the person has a device whose receipts need no second person."""
+    def receives(self, person: str, site: str) -> bool:
+        """Whether the person has a device whose receipts at this site need no second person."""
         found = self._rows(Device, sa.and_(_device.c.person == person, _device.c.revoked_at.is_(None)))
-        return any(not device.young(self.now) for device in found)
+        return any(device.keeps(site) and not device.young(self.now) for device in found)
+
+    def lacks(self, device: Device) -> list[Grant]:
+        """The roles of its person that this device does not speak for."""
+        person = self.world.get(Person, device.person)
+        return [grant for grant in person.grants if not device.speaks_for(grant)]
 
     def device(self, key: str) -> Device | None:
         """The device of this key id, if it is one's own or of somebody whom these eyes may know."""
@@ -250,8 +265,7 @@ class View:
             .order_by(_draft.c.at, _draft.c.id)
         )
         found = [_pending(row) for row in rows]
-        if any(device.revoked_at is None for device in self.devices()):  # an older one can confirm the newer
-            found += [draft for draft in self.signed_by_me() if isinstance(draft.fact, Enrolled)]
+        found += [draft for draft in self.signed_by_me() if isinstance(draft.fact, Enrolled)]
         return [draft for draft in found if self._signs(draft)]
 
     def signed_by_me(self) -> list[Pending]:
@@ -268,8 +282,15 @@ class View:
 
     def _signs(self, pending: Pending) -> bool:
         if isinstance(pending.fact, Enrolled):
-            return confirms(self.world, self.me, self.world.get(Person, pending.fact.person))
+            return bool(self.vouched(pending))
         return pending.waits_for == self.me.id
+
+    def vouched(self, pending: Pending) -> list[Grant]:
+        """The roles that a device would speak for beside those it does, if one confirmed it oneself."""
+        person, known = self.world.get(Person, pending.fact.person), self.world.find(Device, pending.key)
+        own = [device for device in self.devices() if device.revoked_at is None and device.id != pending.key]
+        found = [grant for each in own for grant in vouched(self.world, voice(self.world, each), person)]
+        return [grant for grant in dict.fromkeys(found) if known is None or not known.speaks_for(grant)]
 
     # ----------------------------------------------------------------------------------------- consignments
 

@@ -120,7 +120,8 @@ class PersonRow(SQLModel, table=True):
     organisation: str
     grants: Any = _json()
     contact: str
-    invited_by: str
+    appointed_by: str
+    appointed: int = Field(sa_type=sa.BigInteger)
 
 
 class DeviceRow(SQLModel, table=True):
@@ -133,6 +134,7 @@ class DeviceRow(SQLModel, table=True):
     confirmed_by: str
     enrolled_at: datetime = _moment()
     set_up: bool
+    grants: Any = _json()
     revoked_at: datetime | None = _moment()
 
 

@@ -300,7 +300,7 @@ def test_only_who_was_told_acknowledges_and_only_while_it_goes_on(road: World) -
 def test_a_person_is_informed_once_of_one_event(box: World) -> None:
     box.enrol("ann", "ann")
     with box.book.world() as world:
-        (notice,) = [n for n in world.all(Notice) if n.scheduled == box.at]
+        (notice,) = [n for n in world.all(Notice) if (n.matter, n.scheduled) == ("device-enrolled", box.at)]
     assert notice.id == f"E-{notice.about}/{box.ids['ann']}/email"
     assert (notice.person, notice.scheduled, notice.outcome) == (box.ids["ann"], box.at, None)
     again = Informed(notice.about, "device-enrolled", (Recipient(box.ids["ann"], "email"),))

@@ -10,7 +10,7 @@ from world import START, World, new_key
 
 from custody.acts import people
 from custody.errors import Impossible, Unreadable
-from custody.facts import Packed, Statement, Subject
+from custody.facts import Grant, Packed, Statement, Subject
 from custody.rules import world as rules
 from custody.rules.cases import Packing, UsedSeal, packed
 from custody.rules.media import Medium
@@ -103,7 +103,17 @@ def test_an_empty_case_is_read_by_nobody_and_would_be_refused_all_the_same(share
     key, world = new_key().public, rules.World()
     world.put(Site("NORTH", "UTC"))
     world.put(shared.get(Person, shared.ids["ann"]))
-    world.put(Device(key.id, key.spki, shared.ids["ann"], "P-1", START, set_up=False))
+    world.put(
+        Device(
+            key.id,
+            key.spki,
+            shared.ids["ann"],
+            "P-1",
+            START,
+            set_up=False,
+            grants=(Grant("site-operator", "NORTH"),),
+        )
+    )
     for name in (fact.case, fact.seal):
         world.put(shared.get(Medium, name))
     statement = Statement("x", START, Subject("event", shared.genesis), fact)

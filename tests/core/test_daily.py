@@ -30,7 +30,7 @@ def small_world(now: datetime = MORNING) -> nouns.World:
     world = nouns.World()
     world.put(nouns.Log("x", "", "HOME", "", "", "P-1", "", set_up=False, relaxed=(), last=now))
     world.put(Organisation("HOME", None))
-    world.put(Person("P-1", "HOME", (Grant("head"),), "", "P-1"))
+    world.put(Person("P-1", "HOME", (Grant("head"),), "", "P-1", 0))
     return world
 
 
@@ -61,16 +61,16 @@ def test_what_was_done_is_not_owed_again_until_the_next_day() -> None:
 
 def test_while_nobody_is_a_senior_the_founder_is_told() -> None:
     world = small_world()
-    world.put(Person("P-1", "HOME", (Grant("admin"),), "", "P-1"))
+    world.put(Person("P-1", "HOME", (Grant("admin"),), "", "P-1", 0))
     assert rules.pin(world, f"2 {ROOT}") == Pinned(f"2 {ROOT}", (Recipient("P-1", "email"),))
     assert rules.self_audit(world, 1, "tables").told == (Recipient("P-1", "email"),)
-    world.put(Person("P-2", "HOME", (Grant("senior-manager"),), "", "P-1"))
+    world.put(Person("P-2", "HOME", (Grant("senior-manager"),), "", "P-1", 0))
     assert rules.pin(world, f"2 {ROOT}") == Pinned(f"2 {ROOT}", (Recipient("P-2", "email"),))
 
 
 def test_seniors_are_told_once_each_and_only_where_something_differs() -> None:
     world = small_world()
-    world.put(Person("P-2", "HOME", (Grant("head"), Grant("senior-manager")), "", "P-1"))
+    world.put(Person("P-2", "HOME", (Grant("head"), Grant("senior-manager")), "", "P-1", 0))
     told = (Recipient("P-2", "email"), Recipient("P-1", "email"))
     assert rules.self_audit(world, 2, "tables") == SelfAudited(2, "tables", told)
     assert rules.self_audit(world, 0, None) == SelfAudited(0)

@@ -92,7 +92,7 @@ def test_the_all_clear_asks_for_nothing_more_and_so_does_an_alert_that_comes_aft
 def test_a_new_device_is_told_with_what_to_do_if_it_was_not_they(box: World) -> None:
     box.enrol("ann", "ann")
     with box.book.world() as world:
-        (notice,) = [n for n in world.all(Notice) if n.scheduled == box.at]
+        (notice,) = [n for n in world.all(Notice) if (n.matter, n.scheduled) == ("device-enrolled", box.at)]
         said = words(world, [notice], box.at, SITE)
     assert said.subject == "A device was enrolled in your name"
     assert said.body == (
@@ -110,7 +110,7 @@ def small_world() -> rules.World:
     world.put(rules.Log("x", "", "HOME", "", "", "P-1", "", set_up=False, relaxed=(), last=START))
     world.put(Organisation("HOME", None))
     world.put(Organisation("FLEET", START + timedelta(days=1)))
-    world.put(Person("P-2", "HOME", (Grant("head"),), "", "P-1"))
+    world.put(Person("P-2", "HOME", (Grant("head"),), "", "P-1", 0))
     world.put(
         Consignment(
             "C-1", "N-S", "NORTH", "SOUTH", "FLEET", "", ("a", "b", "c"), None, "P-3", START, "travelling"
@@ -153,7 +153,7 @@ def test_a_matter_beside_the_ladder_leads_to_its_event_whoever_may_see_that(matt
     said = words(world, [notice], START, SITE)
     assert said.body.startswith(f"{said.subject}.\n\n")
     assert said.body.endswith(f"\n\n{SITE}/events/{event}\n")
-    world.put(Person("P-2", "FLEET", (Grant("courier"),), "", "P-1"))
+    world.put(Person("P-2", "FLEET", (Grant("courier"),), "", "P-1", 0))
     assert words(world, [notice], START, SITE).body.endswith(f"\n\n{SITE}/devices\n")
 
 
@@ -181,5 +181,5 @@ def test_an_incident_makes_every_alert_of_its_consignment_one_of_missing_media()
     world.put(IncidentOf("C-1", "I-1"))
     said = words(world, [notice], START, SITE)
     assert said.subject == "PRESUMED MISSING: C-1 (NORTH to SOUTH), 3 media, raised 0 minutes ago"
-    world.put(Person("P-2", "HOME", (Grant("site-manager", "SOUTH"),), "", "P-1"))
+    world.put(Person("P-2", "HOME", (Grant("site-manager", "SOUTH"),), "", "P-1", 0))
     assert f"{SITE}/alarms/A-1" in words(world, [notice], START, SITE).body

@@ -759,13 +759,19 @@ def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> N
     with loose.owner() as owner:
         for table in ("token", "cosignature", "pin", "self_audit"):
             owner.execute(sa.text(f"DROP TABLE {table}"))
-        owner.execute(sa.text("ALTER TABLE alarm DROP COLUMN part"))
+        for change in (
+            "alarm DROP COLUMN part",
+            "person DROP COLUMN appointed",
+            "person RENAME COLUMN appointed_by TO invited_by",
+            "device DROP COLUMN grants",
+        ):
+            owner.execute(sa.text(f"ALTER TABLE {change}"))
         owner.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     with pytest.raises(Untrusted, match="custody db upgrade"):
         loose.reopen()
     owner_url = loose.place and loose.place.owner
-    assert home.upgrade(loose.folder, owner_url) == ("0001", "0005")
-    assert home.upgrade(loose.folder, owner_url) == ("0005", "0005")
+    assert home.upgrade(loose.folder, owner_url) == ("0001", "0006")
+    assert home.upgrade(loose.folder, owner_url) == ("0006", "0006")
     loose.reopen()
     assert counts(loose.book) == before
     loose.register(1)

@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Page, Route
 from werkzeug.serving import make_server
 from world import World
 
-from custody.acts import alarms, pulses
+from custody import orders
+from custody.acts import alarms, people, pulses
 from custody.rules.people import Device
 from custody.store import accounts
 from labels import identity
@@ -213,6 +214,31 @@ def test_a_link_brings_the_older_key_which_confirms_and_is_forgotten(street: Str
     with street.world.book.world() as world:
         mine = [d for d in world.all(Device) if d.person == "P-1"]
     assert [d.confirmed_by for d in mine] == ["P-1", "P-1"]
+
+
+def test_a_browser_asks_to_be_confirmed_for_a_role_that_came_later(street: Street) -> None:
+    ann, max_ = street.comes("ann"), street.comes("max")
+    for page in (ann, max_):
+        street.sets_up(page)
+    assert ann.is_hidden("[data-create]")
+    world = street.world
+    roles = (
+        orders.Grant(role="site-operator", site="NORTH"),
+        orders.Grant(role="site-operator", site="SOUTH"),
+    )
+    world.sign("ada", people.roles(world.ids["ann"], roles))
+    ann.reload()
+    ann.wait_for_selector("#this-browser[data-ready]")
+    assert "for the roles that it does not speak for" in ann.inner_text("[data-create]")
+    street.sets_up(ann)
+    assert "Waiting to be confirmed" in ann.inner_text("main")
+    max_.goto(f"{street.url}/devices")
+    max_.click("text=Compare and confirm")
+    street.signs(max_)
+    ann.reload()
+    ann.wait_for_selector("#this-browser[data-ready]")
+    assert "It speaks for: site operator at NORTH, site operator at SOUTH." in ann.inner_text("main")
+    assert ann.is_hidden("[data-create]")
 
 
 def test_a_fresh_browser_waits_for_the_site_manager(street: Street) -> None:

@@ -234,6 +234,64 @@ def test_a_device_is_confirmed_by_the_site_manager_and_named_by_its_fingerprint(
     assert shown in office.as_("ann").get("/devices").get_data(as_text=True)
 
 
+def test_a_device_is_confirmed_anew_for_a_role_that_came_later(office: Any) -> None:
+    """Each page says for what it speaks: the person's own, the administrator's, and the one to confirm on."""
+    world, key = office.world, office.world.keys["ann"]
+    roles = (
+        orders.Grant(role="site-operator", site="NORTH"),
+        orders.Grant(role="site-operator", site="SOUTH"),
+    )
+    world.sign("ada", people.roles(world.ids["ann"], roles))
+    mine = office.as_("ann").get("/devices").get_data(as_text=True)
+    assert f'data-lacking="{key.public.id}"' in mine
+    assert "It speaks for: site operator at NORTH." in mine
+    lacks = "Not confirmed for: site operator at SOUTH."
+    assert lacks in mine
+    assert lacks in office.as_("ada").get(f"/people/{world.ids['ann']}").get_data(as_text=True)
+    payload = office.prepare(office.as_("ann"), what="enrolment", spki=key.public.spki)
+    event = office.sign("ann", payload).get_json()["event"]
+    for name, sees in (("max", True), ("dana", True), ("mona", False), ("ann", False)):
+        assert office.as_(name).get(f"/sign/device/{event}").status_code == (200 if sees else 404), name
+    asked = office.as_("max").get(f"/sign/device/{event}").get_data(as_text=True)
+    assert "With your signature it speaks for: <b>site operator at SOUTH</b>." in asked
+    assert "Not for:" not in asked
+    assert (
+        office.sign("max", office.prepare(office.as_("max"), what="device", event=event)).status_code == 200
+    )
+    mine = office.as_("ann").get("/devices").get_data(as_text=True)
+    assert "It speaks for: site operator at NORTH, site operator at SOUTH." in mine
+    assert 'data-lacking=""' in mine
+
+
+def test_who_confirms_for_one_site_is_told_what_it_is_not_for(office: Any) -> None:
+    world, key = office.world, new_key()
+    roles = (
+        orders.Grant(role="site-operator", site="NORTH"),
+        orders.Grant(role="site-operator", site="SOUTH"),
+    )
+    world.sign("ada", people.roles(world.ids["ann"], roles))
+    payload = office.prepare(office.as_("ann"), what="enrolment", spki=key.public.spki)
+    event = office.send(office.as_("ann"), "/sign", signed(key, payload)).get_json()["event"]
+    asked = office.as_("mona").get(f"/sign/device/{event}").get_data(as_text=True)
+    assert "it speaks for: <b>site operator at NORTH</b>. Not for: site operator at SOUTH;" in asked
+
+
+def test_a_receipt_by_a_device_of_another_site_wants_a_second_person(office: Any) -> None:
+    world = office.world
+    roles = (
+        orders.Grant(role="site-operator", site="NORTH"),
+        orders.Grant(role="site-operator", site="SOUTH"),
+    )
+    world.sign("ada", people.roles(world.ids["ann"], roles))
+    name = world.dispatch(1)
+    asked = office.as_("ann").get(f"/sign/taking/{name}").get_data(as_text=True)
+    assert "or not for SOUTH" in asked
+    receipt = world.hand(name, "carl", "ann")
+    page = office.as_("ben").get(f"/consignments/{name}").get_data(as_text=True)
+    assert "does not suffice alone: nobody had confirmed the receiver&#39;s device for this site." in page
+    assert f"/sign/seconding/{receipt}" in page
+
+
 def test_a_device_with_a_wrong_clock_is_told_so(office: Any) -> None:
     name = office.world.request(1)
     for made in ("2026-03-02T00:00:00.000Z", "2026-03-03T11:00:00.000Z"):  # it is 10:00 on the third

@@ -8,7 +8,7 @@ import { read, words } from "./statement.js";
 const place = document.getElementById("this-browser");
 const say = place.querySelector("[data-say]");
 const button = place.querySelector("[data-create]");
-const { person, origin, enrolled } = place.dataset;
+const { person, origin, enrolled, lacking } = place.dataset;
 
 /** The enrolment's bytes, once they say this person, this key and this log, and nothing else. */
 async function enrolment(device) {
@@ -53,6 +53,10 @@ async function begin() {
     say.textContent = `This browser is set up: what you sign here counts. Its fingerprint is ${fingerprint(device.id)}.`;
     document.querySelector(`[data-key="${device.id}"]`)?.classList.add("here");
     if (before) await forgetOlder(person);
+    if (lacking.split(" ").includes(device.id)) {
+      button.textContent = "Have it confirmed for the roles that it does not speak for";
+      button.hidden = false;
+    }
     return;
   }
   if (device && [...document.querySelectorAll(".device code")].some((code) => code.textContent === fingerprint(device.id))) {
