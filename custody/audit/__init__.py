@@ -31,7 +31,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from custody.audit.notebook import APART, Notebook, Standing, program
+from custody.audit.clocks import Clocks, speaker
+from custody.audit.notebook import APART, Finding, Notebook, Standing, program
 from custody.audit.reading import Reading, readings
 from custody.audit.report import Report, telling
 from custody.audit.report import text as text
@@ -144,7 +145,8 @@ def _open(bundle: BinaryIO | Path, trust: Policy, report: Report) -> Opened:
         opened = trust.open(note)
     except Unreadable as problem:
         raise Failed(1, str(problem)) from None
-    report.size, report.witnesses = opened.checkpoint.size, opened.witnesses
+    report.size = opened.checkpoint.size
+    report.witnesses, report.cosigned = opened.witnesses, opened.times
     report.origin = opened.checkpoint.origin
     return opened
 
@@ -329,6 +331,7 @@ class History:
         self._tree = edges[self.index]
         self._save_at = _next_save(self.index)
         self._report.first, self._report.last = standing.first, self._world.log.last
+        self._report.clocks = Clocks(standing.words, standing.stretch)
 
     def keys(self) -> dict[str, str]:
         """The keys that are known by now: SPKIs by key id."""
@@ -357,6 +360,8 @@ class History:
         for waiting in [*self._waiting, (index, entry, reading)]:
             self._take(*waiting, statement.fact.at)
         self._waiting = []
+        if ahead := self._report.clocks.settle(index, statement.fact.at):
+            self._world.note(Finding("clock", ahead))
         self._report.judged = self.index
         self._world.roots[self.index] = self._tree.root()
         if self._world.is_kept and self.index >= self._save_at:
@@ -382,24 +387,27 @@ class History:
             raise Failed(5, "The genesis is not the one whose hash was given: this is another ledger.", 0)
 
     def _take(self, index: int, entry: bytes, reading: Reading, at: datetime) -> None:
-        world, statement = self._world, reading.statement
+        world, statement, clocks = self._world, reading.statement, self._report.clocks
         assert statement is not None, "an entry that does not read was not taken in"
         world.moment = at
         if isinstance(statement.fact, Climbed):
-            for finding in telling(world, statement.fact, at):
+            for finding in telling(world, statement.fact, at, clocks.by(at)):
                 world.note(finding)
         try:
             if reading.verified:
                 signing_keys(world, statement.fact, reading.signers)
             else:
                 check_signatures(world, statement.fact, Envelope.read(entry))
-            evolve(world, Event(index, reading.event, statement, reading.signers, at))
+            event = Event(index, reading.event, statement, reading.signers, at)
+            evolve(world, event)
         except Forged as problem:
             raise Failed(6, str(problem), index) from None
         except Backwards as problem:
             raise Failed(8, str(problem), index) from None
         except Refusal as problem:
             raise Failed(5, str(problem), index) from None
+        if (person := speaker(world, event)) is not None:
+            clocks.hear(person, statement.made, index, at)
         self._report.first, self._report.last = self._report.first or at, at
 
     def _save(self, pin: str | None = None) -> None:
@@ -415,6 +423,8 @@ class History:
                 first=report.first,
                 judged=Checkpoint(report.origin, self.index, self._tree.root()).seen,
                 pin=pin or (before.pin if before is not None else None),
+                words=report.clocks.words,
+                stretch=report.clocks.stretch,
             )
         )
 

@@ -23,6 +23,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast, get_type_hints
 
+from custody.audit.clocks import Stretch, Word
 from custody.errors import Unreadable
 from custody.rules.history import FEW
 from custody.rules.world import Log, N, Noun, World
@@ -118,7 +119,8 @@ class Standing:
 
     `program`, `policy`, `origin`, `genesis` and `log_key` say of which ledger, by whose rules; `first` is the
     time of its first entry. `judged` is how many entries hold and the root over them; `pin` the same of the
-    newest checkpoint that an audit in here has called sound.
+    newest checkpoint that an audit in here has called sound. `words` and `stretch` are what devices said of
+    the time (`custody.audit.clocks`).
     """
 
     program: str
@@ -129,6 +131,8 @@ class Standing:
     first: datetime
     judged: str
     pin: str | None = None
+    words: tuple[Word, ...] = ()
+    stretch: Stretch | None = None
 
 
 class Notebook(World):

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from custody import facts
+from custody.audit.clocks import Clocks, cosigned
 from custody.audit.notebook import Finding, Notebook
 from custody.facts import Cleared, Climbed
 from custody.rules import overdue
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.handoffs import HandOff
-from custody.rules.people import RELAXATIONS, Device
+from custody.rules.people import RELAXATIONS, Device, reachable
 from custody.rules.world import Log
 from custody.strict import time_text
 
@@ -43,6 +44,7 @@ class Report:
     `judged` entries hold, whole transactions of them, and `world` is what they tell, with findings about
     alarms that told late, or not those whom the ladder names: no tampering, and yet what a server's owner
     could do. The first `known` of them were judged by an earlier audit, whose notebook this one went on in.
+    `cosigned` is when the witnesses say that they did, in POSIX seconds; `clocks` what devices say of time.
     """
 
     policy: str = ""
@@ -52,6 +54,7 @@ class Report:
     first: datetime | None = None
     last: datetime | None = None
     witnesses: tuple[str, ...] = ()
+    cosigned: tuple[int, ...] = ()
     pins: list[int] = field(default_factory=list)
     genesis_given: bool = False
     sound: bool = False
@@ -62,6 +65,7 @@ class Report:
     judged: int = 0
     known: int = 0
     world: Notebook = field(default_factory=Notebook)
+    clocks: Clocks = field(default_factory=Clocks)
 
     @property
     def vouched(self) -> int:
@@ -78,6 +82,7 @@ class Report:
         yield from _weaknesses(self)
         yield from _disputes(self)
         yield from self.world.findings()
+        yield from _times(self)
         yield from _owed(self)
         if self.sound:
             yield from _reach(self)
@@ -190,23 +195,49 @@ def _outcome(report: Report, step: int) -> str:
 # ------------------------------------------------------------------------------- what it says of alarms
 
 
-def telling(world: Notebook, fact: Climbed, at: datetime) -> Iterator[Finding]:
-    """Where a rung was recorded late, or told others than those whom the ladder names at that moment."""
+def telling(world: Notebook, fact: Climbed, at: datetime, by: datetime) -> Iterator[Finding]:
+    """Where a rung was recorded late, or told others than those whom the ladder names at that moment.
+
+    It was recorded `at` that time by the log's clock, and by devices' own it was `by` then at least.
+    """
     alarm, consignment = world.find(Alarm, fact.alarm), world.find(Consignment, fact.consignment)
     if alarm is None or alarm.next_at is None or consignment is None or fact.rung != alarm.rung:
         return  # a ledger that says so is not sound, and judged as such
     where = f"{alarm.id} ({consignment.id}) rung {fact.rung}.{fact.repeat}"
-    if _late(alarm, at):
+    if _late(alarm, by):
         skipped = f", {fact.repeat - alarm.repeat} repeats skipped" if fact.repeat > alarm.repeat else ""
         due = time_text(alarm.next_at)
-        yield Finding("late", f"{where} was due {due} and recorded {time_text(at)}{skipped}")
+        yield Finding("late", f"{where} was due {due} and recorded {time_text(at)}{_said(at, by)}{skipped}")
+    yield from _nobody(world, fact, alarm, consignment, where)
     wanted, told = set(overdue.told(world, alarm, consignment, at)), set(fact.told)
-    if not wanted and not fact.repeat and not alarm.part and alarm.ladder[fact.rung].after >= 0:
-        yield Finding("nobody", f"{where}: there was nobody to be told")
     if wanted - told and not fact.more:
         yield Finding("untold", f"{where}: {_named(wanted - told)} were to be told, and were not")
     if told - wanted:
         yield Finding("untold", f"{where}: {_named(told - wanted)} were told, and were not to be")
+
+
+def _nobody(
+    world: Notebook, fact: Climbed, alarm: Alarm, consignment: Consignment, where: str
+) -> Iterator[Finding]:
+    """Where an alert had nobody who could be reached, or when first climbed nobody in one of its roles."""
+    rung = alarm.ladder[fact.rung]
+    if rung.after < 0 or alarm.part:
+        return
+    held = {who: overdue.holders(world, who, consignment) for who in rung.who}
+    empty = {who: people for who, people in held.items() if not any(reachable(world, p) for p in people)}
+    words = ", ".join(f"{who} {_gone([p.id for p in people])}" for who, people in empty.items())
+    if len(empty) == len(held):
+        yield Finding("nobody", f"{where}: there was nobody to be told: {words}")
+    elif empty and not fact.repeat:
+        yield Finding("nobody", f"{where}: others were told, but {words}")
+
+
+def _gone(people: list[str]) -> str:
+    return f"was {', '.join(people)}, whose contract has ended" if people else "was nobody"
+
+
+def _said(at: datetime, by: datetime) -> str:
+    return f" (by devices' own clocks not before {time_text(by)})" if by > at else ""
 
 
 def _late(alarm: Alarm, now: datetime) -> bool:
@@ -219,26 +250,28 @@ def _named(told: set[facts.Recipient]) -> str:
 
 
 def _owed(report: Report) -> Iterator[Finding]:
-    """What was owed by the time of the last entry, and what no relay has accepted."""
+    """What was owed by the end, the log's or the devices' own, and what no relay has accepted."""
     if report.last is None:
         return
+    end = report.clocks.by(report.last)
+    said = _said(report.last, end)
     for alarm in report.world.where(Alarm, "next_at", None, same=False):
         where = f"{alarm.id} ({alarm.consignment})"
-        match overdue.owed(report.world, alarm, report.last):
+        match overdue.owed(report.world, alarm, end):
             case facts.Opened():
                 yield Finding(
                     "untold", f"{where}: its media are presumed missing, and no incident has opened"
                 )
-            case Cleared() if _late(alarm, report.last):
-                since = time_text(alarm.next_at or report.last)
-                yield Finding("untold", f"{where} owes an all-clear since {since}")
-            case Climbed() as fact if _late(alarm, report.last):
-                since = time_text(alarm.next_at or report.last)
-                words = f"{where} rung {fact.rung} was due {since}; the ledger goes on without it"
+            case Cleared() if _late(alarm, end):
+                since = time_text(alarm.next_at or end)
+                yield Finding("untold", f"{where} owes an all-clear since {since}{said}")
+            case Climbed() as fact if _late(alarm, end):
+                since = time_text(alarm.next_at or end)
+                words = f"{where} rung {fact.rung} was due {since}; the ledger goes on without it{said}"
                 yield Finding("untold", words)
-    unsent, oldest = 0, report.last
+    unsent, oldest = 0, end
     for notice in report.world.where(Notice, "accepted_at", None):
-        if report.last - notice.scheduled > LATE:
+        if end - notice.scheduled > LATE:
             unsent, oldest = unsent + 1, min(oldest, notice.scheduled)
     if unsent:
         words = f"{unsent:,} notices were accepted by no relay, the oldest of {time_text(oldest)}"
@@ -258,6 +291,16 @@ def _reach(report: Report) -> Iterator[Finding]:
             f"pinned up to entry {report.vouched - 1}: what came after is consistent, not proved to"
             " be the only history",
         )
+
+
+def _times(report: Report) -> Iterator[Finding]:
+    """Where devices and witnesses say another time than the log, to its very end."""
+    if report.clocks.stretch is not None:
+        yield Finding("clock", report.clocks.stretch.words)
+    if report.last is not None and report.judged == report.size:
+        for witness, second in zip(report.witnesses, report.cosigned, strict=True):
+            if words := cosigned(witness, second, report.last):
+                yield Finding("clock", words)
 
 
 def _weaknesses(report: Report) -> Iterator[Finding]:

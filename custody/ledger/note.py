@@ -233,11 +233,15 @@ Satisfied = Callable[[frozenset[str]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A checkpoint whose signatures hold, the logs' vkeys that signed it, and the witnesses' names."""
+    """A checkpoint whose signatures hold, the logs' vkeys that signed it, and the witnesses' names.
+
+    `times` is when each of these witnesses says that it cosigned, in POSIX seconds.
+    """
 
     checkpoint: Checkpoint
     logs: tuple[str, ...]
     witnesses: tuple[str, ...]
+    times: tuple[int, ...] = ()
 
 
 def policy_text(vkey: str) -> str:
@@ -275,6 +279,7 @@ class Policy:
         waiting: list[tuple[str | None, VerifierKey]]
         waiting = [(None, key) for key in self.logs] + [(name, key) for name, key in self.witnesses]
         signed: list[tuple[str | None, VerifierKey]] = []
+        times: list[int] = []
         for line in note.signatures:
             while waiting and (waiting[0][1].name, waiting[0][1].id) != (line.name, line.key_id):
                 waiting.pop(0)
@@ -287,13 +292,15 @@ class Policy:
             if not key.verifies(line.signature, note.text):
                 raise Unreadable(f"The checkpoint's signature of {line.name} does not hold.")
             signed.append((name, key))
+            if key.type == COSIGNATURE:
+                times += struct.unpack(">Q", line.signature[:8])
         logs = tuple(str(key) for name, key in signed if name is None and key.name == checkpoint.origin)
         if not logs:
             raise Unreadable("The checkpoint is not signed by a log that the policy names.")
         witnesses = tuple(name for name, _ in signed if name is not None)
         if not self.satisfied(frozenset(witnesses)):
             raise Unreadable(f"The checkpoint lacks the witnesses that the policy wants ({self.quorum}).")
-        return Opened(checkpoint, logs, witnesses)
+        return Opened(checkpoint, logs, witnesses, tuple(times))
 
 
 class _PolicyReader:

@@ -104,7 +104,7 @@ def audience(world: World, alarm: Alarm, consignment: Consignment) -> list[Perso
         who = ("site-managers",)  # nobody carries it yet: a missed pick-up is told where the media are
     found: dict[str, Person] = {}
     for each in sorted(who, key=_SENIORS_FIRST.index):
-        for person in _people(world, each, consignment):
+        for person in holders(world, each, consignment):
             found.setdefault(person.id, person)
     return [p for p in found.values() if reachable(world, p)]
 
@@ -130,7 +130,8 @@ _ROLES: Mapping[Audience, Role] = {
 }
 
 
-def _people(world: World, audience: Audience, consignment: Consignment) -> list[Person]:
+def holders(world: World, audience: Audience, consignment: Consignment) -> list[Person]:
+    """Who is meant by one word of a rung, whether they can still be reached or not."""
     if audience == "site-managers":
         sites = (consignment.from_site, consignment.to_site)
         return [p for site in sites for p in with_role(world, "site-manager", site)]

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from insider import Insider, Transaction, packed, signed
 from world import START, World, new_key
 
-from custody import audit
-from custody.acts import alarms
+from custody import audit, orders
+from custody.acts import alarms, people
 from custody.audit.__main__ import main
 from custody.facts import (
     Climbed,
@@ -980,6 +980,44 @@ def test_a_rung_on_which_nobody_was_left_is_named(loose: World) -> None:
     assert re.search(
         r"^nobody .* rung 2\.0: there was nobody to be told", audit.text(loose.audit()), re.MULTILINE
     )
+
+
+def nobody(world: World) -> list[str]:
+    return [each.words for each in world.audit().findings() if each.kind == "nobody"]
+
+
+def test_a_rung_that_loses_its_people_is_named_at_each_repeat(loose: World) -> None:
+    """Those who were told before hear it again; that the role is empty is said all the same."""
+    name = loose.dispatch(1)
+    loose.wait(hours=2)
+    assert nobody(loose) == []
+    for gone in ("hal", "dana", "sam"):
+        loose.force("ada", Granted(loose.ids[gone], ()))
+    loose.wait(hours=1)
+    roles = "head was nobody, senior-managers was nobody"
+    where = f"{loose.alarm(name).id} ({name}) rung"
+    assert nobody(loose) == [f"{where} 4.{n}: there was nobody to be told: {roles}" for n in (1, 2)]
+
+
+def test_who_could_not_be_reached_is_named_as_gone(loose: World) -> None:
+    """A role that only a contractor held, until a moment ago, and one that nobody has."""
+    ends = loose.at + timedelta(minutes=30)
+    people.admit_organisation(loose.book, "P-1", orders.AdmitOrganisation(organisation="OTHER", until=ends))
+    order = orders.Invite(
+        name="Otto",
+        address="otto@other.test",
+        organisation="OTHER",
+        grants=(orders.Grant(role="it-security"),),
+    )
+    fact = people.invitation(loose.book, order)
+    loose.sign("ada", fact)
+    loose.force("ada", Granted(loose.ids["ivo"], ()))
+    loose.force("ada", Granted(loose.ids["dora"], ()))
+    name = loose.dispatch(1)
+    loose.wait(minutes=80)
+    roles = f"data-protection-officer was nobody, it-security was {fact.person}, whose contract has ended"
+    where = f"{loose.alarm(name).id} ({name}) rung"
+    assert nobody(loose) == [f"{where} 2.0: others were told, but {roles}"]
 
 
 def test_a_pin_that_came_by_a_qr_code_or_by_mail_is_a_pin(loose: World, desk: Desk) -> None:
