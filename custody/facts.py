@@ -115,7 +115,9 @@ Matter = Literal[
     "stuck",
     "clock-jumped",
 ]
-Difference = Literal["entries", "tiles", "checkpoints", "tables", "histories", "texts", "outbox", "book"]
+Difference = Literal[
+    "entries", "tiles", "checkpoints", "tables", "histories", "texts", "outbox", "book", "alarms"
+]
 Relaxation = Literal["combined-roles", "outside-senior", "two-of-three-custodians"]
 
 
@@ -554,9 +556,10 @@ class Pinned(Fact):
 
 @dataclass(frozen=True, slots=True)
 class SelfAudited(Fact):
-    """The book was compared with itself, once a day; where it differs these people are to be told.
+    """The book was compared with its ledger; where it differs these people are to be told.
 
-    `first` says what the first difference is in, `book` where that could not be said.
+    `first` says what the first difference is in: `book` where that could not be said, `alarms` where one owes
+    a rung and does not climb.
     """
 
     kind: ClassVar = "self-audited"

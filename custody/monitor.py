@@ -26,6 +26,7 @@ from custody.errors import Refusal, Undelivered, Untrusted
 from custody.rules.notices import Channel
 from custody.store.book import Book
 from custody.store.pin import Pin
+from custody.store.verdict import VerdictFile
 
 TICK: Final = 1.0
 """Real seconds between two looks at the clock, at most."""
@@ -41,7 +42,8 @@ log = structlog.get_logger("custody.monitor")
 class Monitor:
     """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute.
 
-    `pin`, if given, remembers the newest checkpoint in a second place; `clock` says when it was set.
+    `pin`, if given, remembers the newest checkpoint in a second place; `clock` says when it was set; `guard`
+    whether it lets a sign of life be given.
     """
 
     book: Book
@@ -50,6 +52,7 @@ class Monitor:
     beat: Callable[[], None] | None = None
     pin: Pin | None = None
     clock: Clock | None = None
+    guard: VerdictFile | None = None
     _beaten: datetime | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
 
@@ -114,7 +117,7 @@ class Monitor:
         return min(max(real, 0.01), TICK)
 
     def _beat(self) -> None:
-        """Only where alarms climb and alerts leave: a monitor that goes round in vain gives no sign."""
+        """Only where alarms climb, alerts leave and the guard finds all well: in vain no sign is given."""
         now = self.book.clock()
         if self.beat is None or (self._beaten is not None and now - self._beaten < BEAT_EVERY):
             return
@@ -128,6 +131,8 @@ class Monitor:
             log.warning("heartbeat not taken", why=str(problem))
 
     def _why_no_sign(self, now: datetime) -> str:
+        if self.guard is not None and (why := self.guard.silences(now)):
+            return why
         if self._failed:
             return f"of this round these parts failed: {', '.join(sorted(self._failed))}"
         if stuck := pulses.stuck(self.book):

@@ -49,5 +49,7 @@ class Settings(BaseSettings):
     smtp_ca: str = Field("", description="file of the relay's own certificate authority, if it is private")
     mail_from: str = Field("", description="sender of alerts")
     heartbeat_url: str = Field(
-        "", description="https address of an outside dead-man's switch, asked once a minute"
+        "",
+        description="https address of an outside dead-man's switch, asked once a minute"
+        " while the guard finds the book whole",
     )

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, redirect, url_for
 
 from custody.acts.pulses import SILENT_MOST, absent
 from custody.store.queries import View
-from web.room import book, look, show
+from web.room import book, look, room, show
 
 blueprint = Blueprint("board", __name__)
 
@@ -48,6 +48,12 @@ def healthz() -> Response:
     return Response("ok\n", mimetype="text/plain")
 
 
+def _guard(view: View) -> str:
+    """Why the guard keeps the sign of life back; empty where it does not, or runs elsewhere."""
+    verdict = room().settings.guard
+    return "" if verdict is None else verdict.silences(view.now)
+
+
 def _show(template: str, view: View) -> str:
     silent = view.silent_for("monitor")
     return show(
@@ -62,6 +68,7 @@ def _show(template: str, view: View) -> str:
         waits=view.commits_wait() > STANDBY_LATE,
         absent=absent(view) if view.carrier is None else {},
         unguarded=view.unguarded() if view.carrier is None else "",
+        guard=_guard(view) if view.carrier is None else "",
         audit=view.self_audit() if view.carrier is None else None,
         audit_late=view.now - SELF_AUDIT_LATE,
     )

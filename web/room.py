@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from custody.store import queries
 from custody.store.book import Book
 from custody.store.queries import View
+from custody.store.verdict import VerdictFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class WebSettings:
     empty where none can be printed yet; `found_phone` is whom a finder calls. `proxies` is how many of ours
     stand in front and say truly where a request comes from. `inbox` gives a demo's letters,
     newest first. `incident_pdf` makes the report of an incident, by its number. `stop` ends this process, if
-    its book cannot be trusted any more.
+    its book cannot be trusted any more. `guard` is what the guard beside the pages finds, if there is one.
     """
 
     secret_key: str
@@ -47,6 +48,7 @@ class WebSettings:
     inbox: Callable[[], Sequence[Letter]] | None = None
     incident_pdf: Callable[[Book, str], bytes] | None = None
     stop: Callable[[], None] | None = None
+    guard: VerdictFile | None = None
 
 
 @dataclass(frozen=True, slots=True)

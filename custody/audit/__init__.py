@@ -333,6 +333,16 @@ class History:
         self._report.first, self._report.last = standing.first, self._world.log.last
         self._report.clocks = Clocks(standing.words, standing.stretch)
 
+    @property
+    def world(self) -> Notebook:
+        """What they tell."""
+        return self._world
+
+    @property
+    def root(self) -> bytes:
+        """The root over the entries that were added."""
+        return self._tree.root()
+
     def keys(self) -> dict[str, str]:
         """The keys that are known by now: SPKIs by key id."""
         return known_keys(self._world)

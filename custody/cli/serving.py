@@ -1,4 +1,4 @@
-"""Serving the pages, with the monitor and the self-audit beside them as processes of their own."""
+"""Serving the pages, with the monitor and the guard beside them as processes of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import FrameType
 
 import click
 import structlog
@@ -25,6 +24,7 @@ from custody.monitor import Monitor
 from custody.settings import Settings
 from custody.store import accounts
 from custody.store.book import Book
+from custody.store.verdict import VerdictFile
 from scanner_app import photographs
 from web.app import WebSettings, create_app
 from web.room import look
@@ -45,27 +45,12 @@ def monitor(folder: Path, parent: int | None) -> None:
     """Watch a book: record what is overdue, send what must be told. Any number may run."""
     settings = Settings()
     book = parts.open_book(folder)
-    stop = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
+    stop = parts.stopping(parent)
     channels, beat = parts.channels(settings, parts.clock), parts.heartbeat(settings)
-    pin = parts.pin(settings, folder)
-    watch = Monitor(book, channels, settings.base_url, beat, pin, parts.clock)
+    pin, guard = parts.pin(settings, folder), VerdictFile(folder)
+    watch = Monitor(book, channels, settings.base_url, beat, pin, parts.clock, guard)
     log.info("watching", book=str(folder), log=book.origin)
     watch.run(stop)
-
-
-def _end_with(parent: int, stop: threading.Event) -> None:
-    """An orphan would pile up with each restart of the server; the next server brings its own monitor."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    stop.set()
 
 
 @click.command()
@@ -76,7 +61,7 @@ def _end_with(parent: int, stop: threading.Event) -> None:
     help="It runs elsewhere (custody monitor), and so does custody fsck --nightly.",
 )
 def serve(folder: Path, without_monitor: bool) -> None:
-    """Serve the pages, and keep the monitor and the nightly self-audit running beside them."""
+    """Serve the pages, and keep the monitor and the guard running beside them."""
     settings = Settings()
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdecimal():
@@ -85,13 +70,14 @@ def serve(folder: Path, without_monitor: bool) -> None:
     book = parts.open_book(folder)
     if book.is_demo:
         raise click.UsageError("A demo's book is served by `custody demo` alone: it accepts one-time links.")
-    server = Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder)), settings)
+    guard = None if without_monitor else VerdictFile(folder)
+    server = Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder, guard)), settings)
     if not without_monitor:
         parts.channels(settings, parts.clock)
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
         Supervisor("monitor", [*command, "--parent", str(os.getpid())]).start()
         command = [sys.executable, "-m", "custody", "fsck", "--nightly", "--book", str(folder)]
-        Supervisor("nightly self-audit", [*command, "--parent", str(os.getpid())]).start()
+        Supervisor("guard", [*command, "--parent", str(os.getpid())]).start()
     if book.trust.urls:
         command = [sys.executable, "-m", "custody", "log", "publish", "--book", str(folder)]
         command += ["--every", str(PUBLISH_EVERY), "--parent", str(os.getpid())]
@@ -105,7 +91,7 @@ def pages(book: Book, settings: WebSettings) -> Flask:
     return create_app(book, settings, [photographs.blueprint(look)])
 
 
-def web_settings(settings: Settings, folder: Path) -> WebSettings:
+def web_settings(settings: Settings, folder: Path, guard: VerdictFile | None = None) -> WebSettings:
     """What the pages run with. The key of the session cookies is made once and kept with the others."""
     return WebSettings(
         secret_key=_session_key(folder / "keys" / "sessions"),
@@ -116,6 +102,7 @@ def web_settings(settings: Settings, folder: Path) -> WebSettings:
         proxies=settings.proxies,
         incident_pdf=_incident_pdf,
         stop=_stop,
+        guard=guard,
     )
 
 

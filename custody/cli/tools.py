@@ -7,7 +7,6 @@ import os
 import shutil
 import smtplib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,18 +17,20 @@ from rich.progress import track
 from sqlmodel import SQLModel
 
 from custody import files
-from custody.acts import daily, media
+from custody.acts import media
 from custody.acts.pulses import SILENT_MOST, absent
 from custody.audit import __main__ as auditor
 from custody.channels.email import Email
 from custody.cli import parts
 from custody.errors import Refusal, Unreadable, Untrusted
+from custody.guard import Guard
 from custody.rules.media import Medium
 from custody.rules.people import Site
 from custody.settings import Settings
 from custody.store import fsck as whole
 from custody.store import queries
 from custody.store.book import Book
+from custody.store.verdict import VerdictFile
 from custody.writers.audit import audit_report
 from custody.writers.labelling import labels_for
 from labels import identity
@@ -39,8 +40,6 @@ from scanner_app import decode
 _medium = SQLModel.metadata.tables["medium"]
 ROOM_WANTED = 1 << 30
 """Free bytes below which `doctor` complains."""
-NIGHT_LOOK = 10.0
-"""Seconds between two looks whether the night's comparison is owed."""
 
 
 @click.command()
@@ -150,21 +149,23 @@ def audit(arguments: tuple[str, ...]) -> None:
 
 @click.command("fsck")
 @parts.book_option
-@click.option("--nightly", is_flag=True, help="Go on: do it each night, and tell the seniors if it differs.")
+@click.option("--nightly", is_flag=True, help="Go on, as the guard: each night; look twice a minute; tell.")
 @click.option("--parent", type=int, hidden=True, help="Ends when this process is not its parent any more.")
 def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
     """Compare the book with itself: every entry, the tree, and every table with what the ledger says.
 
     Exit code 1 where anything differs, 2 where that could not be found out. It changes nothing, and may run
-    while the book is in use. `custody serve` keeps the nightly one running beside the pages.
+    while the book is in use. `custody serve` keeps the nightly one running beside the pages; where it is
+    stopped, the exit code is that of what it last found.
     """
     try:
         book = parts.open_book(folder)
         if nightly and book.is_demo:
             raise click.UsageError("A demo has a time of its own; the night of its book never comes.")
         if nightly:
-            _every_night(book, parent)
-            return
+            guard = Guard(book, VerdictFile(folder))
+            guard.run(parts.stopping(parent))
+            sys.exit(0 if guard.sound else 1)
         with parts.progress("Entries") as tell:
             wrong = whole.fsck(book, tell)
         entries = book.checkpoint().split("\n")[1]
@@ -177,23 +178,6 @@ def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
         click.echo(f"{len(wrong):,} difference{'s' if len(wrong) > 1 else ''}.")
         sys.exit(1)
     click.echo(f"whole, {int(entries):,} entries")
-
-
-def _every_night(book: Book, parent: int | None) -> None:
-    """Until the parent ends, and then at once: its successor brings its own."""
-    os.nice(19)  # whoever has an alarm to send goes first
-
-    def end_with_parent(_done: int = 0, _of: int = 0) -> None:
-        if parent is not None and os.getppid() != parent:
-            sys.exit()
-
-    while True:
-        end_with_parent()
-        try:
-            daily.self_audit(book, end_with_parent)
-        except Refusal as problem:  # a full disk: it is done again, and recorded when there is room
-            click.echo(str(problem), err=True)
-        time.sleep(NIGHT_LOOK)
 
 
 @click.command()
@@ -224,6 +208,7 @@ def _checks(folder: Path, settings: Settings) -> Iterator[tuple[str, Callable[[]
     yield "libzbar", _libzbar
     yield "mail", lambda: _mail(settings)
     yield "monitor", lambda: _monitor(folder)
+    yield "guard", lambda: _guard(folder)
     yield "witnesses", lambda: _witnesses(folder)
     yield "labels", lambda: _label_host(settings)
 
@@ -273,6 +258,13 @@ def _monitor(folder: Path) -> str:
     if silent > SILENT_MOST:
         raise Unreadable(f"it has given no sign for {silent}: nobody would be told of a loss now")
     return f"its last round was {silent.total_seconds():.0f} s ago"
+
+
+def _guard(folder: Path) -> str:
+    verdict = VerdictFile(folder)
+    if why := verdict.silences(parts.clock()):
+        raise Unreadable(f"no sign of life is given to the outside: {why}")
+    return "it finds the book whole, and everybody told"
 
 
 def _witnesses(folder: Path) -> str:

@@ -2,21 +2,24 @@
 
 A system that says nothing while all is well cannot be told from one that was silenced. So each day the
 newest checkpoint goes to senior management, and who keeps it sees a history that is written anew; and each
-night somebody looks whether the tables still are what the ledger says. The ledger itself remembers that it
-was done: any number of processes do it once, and after a week of sleep it is done once and not seven times.
+night somebody looks whether the tables still are what the ledger says.
+
+The ledger remembers that a checkpoint was told: any number of processes do it once, and after a week of sleep
+it is done once and not seven times. Whether the tables were looked at is not asked of them: `custody.guard`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from custody.errors import Impossible
 from custody.facts import Difference, Pinned, Recipient, SelfAudited
 from custody.rules.alarms import tell
 from custody.rules.overdue import overseers
-from custody.rules.people import new
+from custody.rules.people import Person, new
 from custody.rules.world import Event, Noun, World, seen_root, seen_size
 
 
@@ -29,15 +32,17 @@ class Pin(Noun):
 
 @dataclass(frozen=True, slots=True)
 class SelfAudit(Noun):
-    """What came of comparing the book with itself. The id is the day (UTC)."""
+    """What came of comparing the book with its ledger. The id is the event's, which no planted row has."""
 
     at: datetime
     differences: int
     first: Difference | None
 
 
-FROM: Final[dict[type[Noun], int]] = {SelfAudit: 2, Pin: 6}
-"""The hour, UTC, from which on it is owed on each day."""
+TOLD_FROM: Final = 6
+"""The hour, UTC, from which on the day's checkpoint is owed."""
+COMPARED_FROM: Final = 2
+"""The same of the night's comparison."""
 
 
 def day(moment: datetime) -> str:
@@ -45,30 +50,35 @@ def day(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d}"
 
 
-def is_owed(world: World, kind: type[Noun], now: datetime) -> bool:
-    """Whether this day's is owed by now, and was not done yet."""
-    return now.astimezone(UTC).hour >= FROM[kind] and not is_done(world, kind, now)
+def is_owed(world: World, now: datetime) -> bool:
+    """Whether this day's checkpoint is owed by now, and was not told yet."""
+    return now.astimezone(UTC).hour >= TOLD_FROM and world.find(Pin, day(now)) is None
 
 
-def is_done(world: World, kind: type[Noun], now: datetime) -> bool:
-    """Whether this day's was done."""
-    return world.find(kind, day(now)) is not None
+def night(now: datetime) -> datetime:
+    """Since when the newest comparison is owed that is owed by now."""
+    today = now.astimezone(UTC).replace(hour=COMPARED_FROM, minute=0, second=0, microsecond=0)
+    return today if today <= now else today - timedelta(days=1)
 
 
 def pin(world: World, checkpoint: str) -> Pinned:
     """The fact that tells the seniors this checkpoint, `"<size> <root>"`."""
-    return Pinned(checkpoint, _seniors(world))
+    return Pinned(checkpoint, _recipients(seniors(world)))
 
 
-def self_audit(world: World, differences: int, first: Difference | None) -> SelfAudited:
-    """The fact that so many differences were found; where there are any it tells the seniors."""
-    return SelfAudited(differences, first, _seniors(world) if differences else ())
+def self_audit(differences: int, first: Difference | None, people: Iterable[Person]) -> SelfAudited:
+    """The fact that so many differences were found, of which these people are told."""
+    return SelfAudited(differences, first, _recipients(people))
 
 
-def _seniors(world: World) -> tuple[Recipient, ...]:
-    """While nobody is one, the founder, who is still setting the book up."""
+def seniors(world: World) -> list[Person]:
+    """Whom it is told: the seniors and the head; while nobody is one, the founder, who sets the book up."""
     found = overseers(world) or [world.log.founder]
-    return tuple(Recipient(person, "email") for person in dict.fromkeys(found))
+    return [world.get(Person, name) for name in dict.fromkeys(found)]
+
+
+def _recipients(people: Iterable[Person]) -> tuple[Recipient, ...]:
+    return tuple(Recipient(person.id, "email") for person in people)
 
 
 def pinned(world: World, event: Event) -> None:
@@ -82,11 +92,11 @@ def pinned(world: World, event: Event) -> None:
 
 
 def self_audited(world: World, event: Event) -> None:
-    """The book was compared with itself. Once a day."""
+    """The book was compared with its ledger. As often as somebody did: what is in the tables forbids none."""
     fact: SelfAudited = event.fact
     if (fact.first is None) != (fact.differences == 0):
         raise Impossible("Where there are differences, the first of them is in something.")
-    new(world, SelfAudit(day(event.at), event.at, fact.differences, fact.first))
+    world.put(SelfAudit(event.id, event.at, fact.differences, fact.first))
     tell(world, f"E-{event.id}", event.id, fact.told, event.at, matter="self-audited")
 
 

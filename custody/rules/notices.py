@@ -159,7 +159,7 @@ def _beside(world: World, notice: Notice) -> Words:
     if notice.matter == "pinned":
         return _pinned(world, world.get(Pin, day(notice.scheduled)))
     if notice.matter == "self-audited":
-        return _self_audited(world.get(SelfAudit, day(notice.scheduled)))
+        return _self_audited(world.get(SelfAudit, notice.about))
     return _MATTERS[cast("Matter", notice.matter)]
 
 
@@ -176,12 +176,19 @@ def _pinned(world: World, pin: Pin) -> Words:
 
 
 def _self_audited(found: SelfAudit) -> Words:
+    if found.first == "alarms":
+        return Words(
+            "ALARMS STAND STILL: nobody is told what is due",
+            "An alarm owes something for more than a minute, and has not climbed. The monitor stands still,"
+            " or something keeps it from recording. Watch what is on its way by telephone, and have the"
+            " administrator look at once: the server's log says which alarm it is.",
+        )
     count = "1 difference" if found.differences == 1 else f"{found.differences:,} differences"
     return Words(
         f"THE BOOK IS NOT WHOLE: {count} from its own ledger",
-        f"The nightly comparison of the book with itself found the first in the {found.first}. A disk fails,"
-        " or somebody changed the database. Have it seen to at once: `custody fsck` names each difference,"
-        " and changes nothing. You are told each night until none is left.",
+        f"Who compared the book with its ledger found the first in the {found.first}. A disk fails, or"
+        " somebody changed the database. Have it seen to at once: `custody fsck` names each difference, and"
+        " changes nothing. You are told each night until none is left.",
     )
 
 

@@ -4,12 +4,14 @@ An auditor judges what was exported; this judges what lies here. It finds a tabl
 a checkpoint that is not what the entries make, a text that was changed, a notice that was taken away. All of
 it is read row by row, so that a longer book takes no more memory; and as it lies there, so that a value which
 is none of its column's kind is one more difference, and hides no other.
+
+What the entries tell is kept, and read on as more come (`Ledger`): so `look` says within a moment, asking no
+table what should be in it, whether somebody is not told who must be.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import re
 from collections import deque
@@ -26,166 +28,161 @@ from custody.audit.notebook import Notebook
 from custody.audit.reading import Reading, readings
 from custody.audit.report import Report
 from custody.errors import Refusal
-from custody.facts import Difference, Received
+from custody.facts import Received
 from custody.ledger.merkle import Frontier, leaf_hash, perfect_root
 from custody.ledger.note import Checkpoint, Opened
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
-from custody.rules.alarms import Notice
+from custody.rules.alarms import Alarm, Notice
+from custody.rules.daily import Pin, SelfAudit
+from custody.rules.history import FEW
 from custody.rules.people import Person
 from custody.rules.world import Noun
 from custody.store.book import Book
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES, Shelf
 from custody.store.private import commitment_of
-from custody.store.tables import Moment
+from custody.store.rows import Found, Rows, Wrong, is_text, shown
 from custody.store.witnesses import holds, of_another
 from custody.store.world import ASKED_AT_ONCE
-from custody.strict import json_bytes, read_time
+from custody.strict import json_bytes, read_time, time_text
 
 _tables = SQLModel.metadata.tables
 _entry, _tile, _checkpoint, _mention = (_tables[name] for name in ("entry", "tile", "checkpoint", "mention"))
 _private, _outbox, _account, _cosignature = (
     _tables[name] for name in ("private", "outbox", "account", "cosignature")
 )
-_PLACES: Final[dict[sa.Table, Difference]] = {
-    _checkpoint: "checkpoints",
-    _cosignature: "checkpoints",
-    _private: "texts",
-    _account: "texts",
-    _outbox: "outbox",
-}
 _APART: Final = ("cosignature", "draft", "pulse", "link", "token", "wrong_password")
 """Of these nothing stands in the ledger; they can be read, or not."""
+_FEW: Final = (*FEW, Pin, SelfAudit)
+"""Kinds of which there are few, and by which it is told who people are and what was done each day."""
 _MESSAGE: Final = re.compile(r"<[0-9a-f]{32}@[^<>\s]+>")
 
 Tell = Callable[[int, int], None]
 """Told how many entries have been looked at, of how many: none while the tree is, which comes first."""
-Rows = Iterator[sa.Row[Any]]
-Query = sa.Select[Any]
-FETCHED: Final = 500
-"""Rows in memory at once."""
-SHOWN: Final = 100
-"""Characters of a value that may be anything."""
 LEVEL_MOST: Final = 7
 """Of a tile; no tree is so large that it has one above."""
+CLIMBS_WITHIN: Final = timedelta(minutes=1)
 PUT_OFF_MOST: Final = timedelta(minutes=10)
 """A notice is tried again after a minute at most, and whoever tries it has half a minute."""
 
 
-class Wrong(NamedTuple):
-    """A difference: where it is, which may be told, and a sentence, which may name people and media."""
+class Examined(NamedTuple):
+    """What is wrong with a book, and its ledger, where that could be read to its end."""
 
-    place: Difference
-    words: str
+    wrong: list[Wrong]
+    ledger: Ledger | None
 
 
 def fsck(book: Book, tell: Tell = lambda _done, _of: None) -> list[Wrong]:
     """What is not as it must be; nothing where the book is whole. Changes nothing."""
+    return examine(book, tell).wrong
+
+
+def examine(book: Book, tell: Tell = lambda _done, _of: None) -> Examined:
+    """The same, with the ledger to be read on from there."""
     with book.read() as connection, contextlib.ExitStack() as queries:
-        rows = _Rows(connection, queries)
-        found = [*_told(book, rows, tell), *_cosigned(book, rows), *_texts(rows)]
+        rows = Rows(connection, queries)
+        told, ledger = _told(book, rows, tell)
+        found = [*told, *_cosigned(book, rows), *_texts(rows)]
         for table in map(_tables.__getitem__, _APART):
             deque(rows.whole(table, rows(sa.select(table))), 0)
+        return Examined([*found, *rows.spoilt], ledger)
+
+
+def _told(book: Book, rows: Rows, tell: Tell) -> Examined:
+    """What the entries tell otherwise, as far as they can be followed."""
+    tree = _Tree(book, rows, tell)
+    found = tree.wrong()
+    if tree.torn:
+        return Examined(found, None)
+    fold = _Fold(book, rows, Checkpoint(book.origin, tree.size, tree.root), tell)
+    found += fold.wrong()
+    if fold.failed:
+        return Examined(found, None)
+    found += [*_nouns(rows, fold.told), *fold.misled()]
+    found += [*_addresses(rows, fold.told), *_outboxes(book, rows, fold.told)]
+    return Examined(found, Ledger(book, fold.history))
+
+
+def look(book: Book, ledger: Ledger) -> list[Wrong]:
+    """What cannot wait for a night: who is not told that must be, and who has become another person.
+
+    The alarms that owe something come first. Beside them: people, roles, devices and sites, what is done each
+    day, addresses, and the outbox, by what the ledger says of them now. Takes a moment.
+    """
+    with book.read() as connection, contextlib.ExitStack() as queries:
+        rows = Rows(connection, queries)
+        found = ledger.read_on(rows)
+        if not found:
+            told = ledger.world
+            found = [*_owing(book, told), *_nouns(rows, told, _FEW)]
+            found += [*_addresses(rows, told), *_outboxes(book, rows, told)]
         return [*found, *rows.spoilt]
 
 
-def _told(book: Book, rows: _Rows, tell: Tell) -> Iterator[Wrong]:
-    """What the entries tell otherwise, as far as they can be followed."""
-    tree = _Tree(book, rows, tell)
-    yield from tree.wrong()
-    if tree.torn:
-        return
-    fold = _Fold(book, rows, Checkpoint(book.origin, tree.size, tree.root), tell)
-    yield from fold.wrong()
-    if fold.failed:
-        return
-    yield from _nouns(rows, fold.told)
-    yield from fold.misled()
-    yield from _addresses(rows, fold.told)
-    yield from _outboxes(book, rows, fold.told)
+def addressed(book: Book, people: Iterable[Person]) -> list[Person]:
+    """Those of these people whose address can be read, and is the one that the ledger commits to."""
+    with book.read() as connection, contextlib.ExitStack() as queries:
+        rows = Rows(connection, queries)
+        return [person for person in people if _address(rows, person) is not None]
 
 
-class _Rows:
-    """The rows of a query, some of them in memory at a time; `queries` ends what nobody reads to its end.
+class Ledger:
+    """What the entries tell, of which more come: the tables that are made of them are not asked.
 
-    Values come as they lie there, whatever the column wants: numbers, texts (times and JSON, too) and bytes.
-    A text that is not UTF-8 has surrogates in place of its odd bytes. `spoilt` is what `whole` has left out.
+    `lost` is why it cannot be read on, once it cannot.
     """
 
-    def __init__(self, connection: sa.Connection, queries: contextlib.ExitStack) -> None:
-        self.spoilt: dict[Wrong, None] = {}
-        self._connection = connection
-        self._queries = queries
-        if connection.dialect.name == "sqlite":
-            driver: Any = connection.connection.driver_connection
-            queries.callback(setattr, driver, "text_factory", driver.text_factory)
-            driver.text_factory = functools.partial(str, encoding="utf-8", errors="surrogateescape")
+    def __init__(self, book: Book, history: audit.History) -> None:
+        self.lost: list[Wrong] = []
+        self._book = book
+        self._history = history
 
-    def __call__(self, query: Query) -> Rows:
-        found = self._connection.execute(self._plain(query), execution_options={"yield_per": FETCHED})
-        return iter(self._queries.enter_context(found))
+    @property
+    def world(self) -> Notebook:
+        """The world as of the last entry that was read."""
+        return self._history.world
 
-    def few(self, query: Query) -> list[sa.Row[Any]]:
-        """The same at once, and the database is done with it."""
-        return list(self._connection.execute(self._plain(query)))
+    def read_on(self, rows: Rows) -> list[Wrong]:
+        """Reads what has come since; what is wrong with it, and ever after, or nothing."""
+        if not self.lost:
+            try:
+                self._read(rows)
+            except audit.Failed as verdict:
+                words = f"Entry {verdict.entry} breaks step {verdict.step} of an audit: {verdict}"
+                self.lost = [Wrong("entries", words)]
+        return self.lost
 
-    def _plain(self, query: Query) -> Query:
-        json_is_read = self._connection.dialect.name != "sqlite"
-        plain: list[sa.ColumnElement[Any]] = [
-            sa.cast(column, sa.Text)
-            if json_is_read and isinstance(column.type, sa.JSON)
-            else sa.type_coerce(column, sa.types.NullType())
-            for column in query.selected_columns
-        ]
-        names = query.selected_columns.keys()
-        return query.with_only_columns(*(each.label(name) for each, name in zip(plain, names, strict=True)))
-
-    def whole(self, table: sa.Table, rows: Iterable[sa.Row[Any]]) -> Rows:
-        """Those of these rows, of all columns, in which each value is of its column's kind."""
-        for row in rows:
-            held = list(zip(table.columns, row, strict=True))
-            odd = [column.name for column, value in held if not _fits(column, value)]
-            if not odd:
-                yield row
-                continue
-            where = " ".join(_name(value) for column, value in held if column.primary_key)
-            words = f"The row {where} of the table {table.name} cannot be read: {', '.join(odd)}."
-            self.spoilt[Wrong(_PLACES.get(table, "tables"), words)] = None
+    def _read(self, rows: Rows) -> None:
+        history = self._history
+        query = sa.select(_entry.c.seq, _entry.c.data).where(_entry.c.seq >= history.index)
+        data = (
+            row.data if isinstance(row.data, bytes) else b"" for row in rows(query.order_by(_entry.c.seq))
+        )
+        with contextlib.closing(readings(data, history.keys, helped=False)) as ahead:
+            for entry, reading in ahead:
+                history.add(entry, reading)
+        ((last,),) = rows.few(sa.select(sa.func.max(_entry.c.seq).label("last")))
+        newest = rows.few(sa.select(_checkpoint).order_by(_checkpoint.c.size.desc()).limit(1))
+        signed = any(_signs(self._book, row, history.index, history.root) for row in newest)
+        if last != history.index - 1 or not signed:
+            words = "The newest entries, or their checkpoint, are not those that were read before and now."
+            self.lost = [Wrong("entries", words)]
 
 
-def _fits(column: sa.Column[Any], value: Any) -> bool:
-    kind = column.type
-    if value is None:
-        return bool(column.nullable)
-    if isinstance(kind, sa.types.TypeDecorator):  # a text
-        return _is_text(value) and (not isinstance(kind, Moment) or _is_time(value))
-    return type(value) is kind.python_type
-
-
-def _is_text(value: Any) -> bool:
+def _signs(book: Book, row: sa.Row[Any], size: int, root: bytes) -> bool:
+    """Whether this row of a checkpoint is the log's, over so many entries with this root."""
     try:
-        str.encode(value)
-    except (TypeError, UnicodeEncodeError):
+        signed = book.signed(row.note.encode())
+        return signed and Checkpoint.of(row.note) == Checkpoint(book.origin, size, root) and row.root == root
+    except (Refusal, AttributeError, UnicodeEncodeError):
         return False
-    return True
-
-
-def _is_time(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and bool(read_time(value))
-    except Refusal:
-        return False
-
-
-def _name(value: Any) -> str:
-    """A value to be shown, which may be anything, and of any length."""
-    return (value if isinstance(value, str) and value.isprintable() else ascii(value))[:SHOWN]
 
 
 class _Tree:
     """Goes through the entries as bytes, and with them through tiles and checkpoints."""
 
-    def __init__(self, book: Book, rows: _Rows, tell: Tell) -> None:
+    def __init__(self, book: Book, rows: Rows, tell: Tell) -> None:
         self._book = book
         self._tell = tell
         ((self._count,),) = rows.few(sa.select(sa.func.count().label("count")).select_from(_entry))
@@ -271,13 +268,7 @@ class _Tree:
         row: Any = self._checkpoint
         self._checkpoint = next(self._checkpoints, None)
         self._newest = row.size
-        expected = Checkpoint(self._book.origin, row.size, root)
-        try:
-            signed = self._book.signed(row.note.encode())
-            holds = signed and Checkpoint.of(row.note) == expected and row.root == root
-        except Refusal:
-            holds = False
-        if not holds:
+        if not _signs(self._book, row, row.size, root):
             self._signed.append(
                 Wrong(
                     "checkpoints",
@@ -287,7 +278,7 @@ class _Tree:
 
 
 def _other(level: Any, number: Any) -> Wrong:
-    words = f"Tile {_name(number)} of level {_name(level)} is not the one that the entries make."
+    words = f"Tile {shown(number)} of level {shown(level)} is not the one that the entries make."
     return Wrong("tiles", words)
 
 
@@ -297,13 +288,13 @@ class _Fold:
     `told` is the world that they tell, and of no use where the fold has `failed`.
     """
 
-    def __init__(self, book: Book, rows: _Rows, tree: Checkpoint, tell: Tell) -> None:
+    def __init__(self, book: Book, rows: Rows, tree: Checkpoint, tell: Tell) -> None:
         self.told = Notebook()
         self.failed = False
         self._rows = rows
         self._size = tree.size
         self._tell = tell
-        self._history = audit.History(
+        self.history = audit.History(
             Report(size=tree.size, world=self.told), Opened(tree, (str(book.keys.log.verifier),), ())
         )
         self._beside: deque[tuple[str, set[str]]] = deque()
@@ -316,11 +307,11 @@ class _Fold:
         found: list[Wrong] = []
         helped = self._size >= audit.HELPED
         try:
-            with contextlib.closing(readings(self._entries(), self._history.keys, helped=helped)) as ahead:
+            with contextlib.closing(readings(self._entries(), self.history.keys, helped=helped)) as ahead:
                 for entry, reading in ahead:
                     found += self._compare(reading)
-                    self._history.add(entry, reading)
-            self._history.close()
+                    self.history.add(entry, reading)
+            self.history.close()
         except audit.Failed as verdict:
             self.failed = True
             return [
@@ -342,7 +333,7 @@ class _Fold:
             self._beside.append((entry.event_id, subjects))
             yield entry.data
 
-    def _index(self) -> Rows:
+    def _index(self) -> Found:
         """The index of histories along the entries; what is of none is noted."""
         for row in self._rows(sa.select(_mention).order_by(_mention.c.seq)):
             if isinstance(row.seq, int) and 0 <= row.seq < self._size:
@@ -352,7 +343,7 @@ class _Fold:
 
     def _compare(self, reading: Reading) -> Iterator[Wrong]:
         """What stands beside the next entry and is not what it says."""
-        index = self._history.index
+        index = self.history.index
         if index % WIDTH == 0:
             self._tell(index, self._size)
         event, subjects = self._beside.popleft()
@@ -378,18 +369,18 @@ class _Fold:
 
     def misled(self) -> Iterator[Wrong]:
         """What the index of histories has too many or lacks."""
-        for subject, seq in sorted((_name(subject), _name(seq)) for subject, seq in self._misled):
+        for subject, seq in sorted((shown(subject), shown(seq)) for subject, seq in self._misled):
             yield Wrong(
                 "histories", f"The history of {subject} has entry {seq} where it should not, or lacks it."
             )
 
 
-def _nouns(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
+def _nouns(rows: Rows, told: Notebook, kinds: Iterable[type[Noun]] = SHELVES) -> Iterator[Wrong]:
     """The rows that are not what the ledger says, and the nouns that have no row."""
-    for kind, shelf in SHELVES.items():
-        known = 0
+    for kind in kinds:
+        shelf, known = SHELVES[kind], 0
         for row in rows(sa.select(*(shelf.table.c[name] for name in shelf.names))):
-            noun = told.find(kind, row.id) if _is_text(row.id) else None
+            noun = told.find(kind, row.id) if is_text(row.id) else None
             known += noun is not None
             if noun is None or not _is_row(shelf, row, noun):
                 yield _not_told(row.id, shelf.table)
@@ -419,10 +410,10 @@ def _spelled(text: Any) -> str:
 
 
 def _not_told(name: Any, table: sa.Table) -> Wrong:
-    return Wrong("tables", f"{_name(name)} in the table {table.name} is not what the ledger says of it.")
+    return Wrong("tables", f"{shown(name)} in the table {table.name} is not what the ledger says of it.")
 
 
-def _cosigned(book: Book, rows: _Rows) -> Iterator[Wrong]:
+def _cosigned(book: Book, rows: Rows) -> Iterator[Wrong]:
     """The lines of the policy's witnesses that do not hold, and anybody's under no checkpoint here."""
     keys = dict(book.trust.witnesses)
     notes = sa.select(_checkpoint.c.note).where(_checkpoint.c.size == _cosignature.c.size)
@@ -430,19 +421,19 @@ def _cosigned(book: Book, rows: _Rows) -> Iterator[Wrong]:
     for row in rows(query.order_by(_cosignature.c.size)):
         key = keys.get(row.witness)
         if row.note is None or (key is not None and not holds(key, row) and not of_another(key, row)):
-            words = f"The line of the witness {_name(row.witness)} under the checkpoint of {_name(row.size)}"
+            words = f"The line of the witness {shown(row.witness)} under the checkpoint of {shown(row.size)}"
             yield Wrong("checkpoints", f"{words} entries is not its own.")
 
 
-def _texts(rows: _Rows) -> Iterator[Wrong]:
+def _texts(rows: Rows) -> Iterator[Wrong]:
     """The texts that are not those that were committed to."""
     for row in rows.whole(_private, rows(sa.select(_private))):
         if commitment_of(row.salt, row.text) != row.commitment:
-            name = _name(row.commitment[:12])
+            name = shown(row.commitment[:12])
             yield Wrong("texts", f"The text under {name} was changed: the ledger commits to another one.")
 
 
-def _outboxes(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
+def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
     """What waits to be sent and should not, or otherwise than it does."""
     odd, latest = [], max(book.clock(), told.log.last) + PUT_OFF_MOST * book.pace
     for row in rows.whole(_outbox, rows(sa.select(_outbox))):
@@ -465,11 +456,11 @@ def _outboxes(book: Book, rows: _Rows, told: Notebook) -> Iterator[Wrong]:
                 f"The notice {row.notice} has a priority, a count of attempts or a message in the outbox that"
                 " do not follow from the ledger.",
             )
-    waiting = (notice.id for notice in told.all(Notice) if notice.accepted_at is None)
+    waiting = (notice.id for notice in told.where(Notice, "accepted_at", None))
     for name in sorted([*odd, *_absent(rows, _outbox.c.notice, waiting)]):
         yield Wrong(
             "outbox",
-            f"The notice {_name(name)} is to be sent and is not in the outbox, or is there without need.",
+            f"The notice {shown(name)} is to be sent and is not in the outbox, or is there without need.",
         )
 
 
@@ -488,23 +479,38 @@ def _is_standing(row: sa.Row[Any], notice: Notice) -> bool:
     )
 
 
-def _addresses(rows: _Rows, told: Notebook) -> Iterator[Wrong]:
+def _addresses(rows: Rows, told: Notebook) -> Iterator[Wrong]:
     """Alerts go to what the ledger commits to, and links to what the account says."""
     accounts = {row.person: row.address for row in rows.whole(_account, rows(sa.select(_account)))}
     for person in told.all(Person):
-        query = sa.select(_private).where(_private.c.commitment == person.contact)
-        text = next(rows.whole(_private, rows.few(query)), None)
-        if text is None and person.grants:
-            yield Wrong("texts", f"The address of {person.id} is gone: no alert reaches them.")
-        if text is not None and commitment_of(text.salt, text.text) == text.commitment:
-            address = text.text
-            if accounts.get(person.id, address).lower() != address.lower():
-                yield Wrong(
-                    "texts", f"The account of {person.id} has another address than the ledger commits to."
-                )
+        address = _address(rows, person)
+        if address is None and person.grants:
+            yield Wrong("texts", f"The address of {person.id} is gone or changed: no alert reaches them.")
+        if address is not None and accounts.get(person.id, address).lower() != address.lower():
+            yield Wrong(
+                "texts", f"The account of {person.id} has another address than the ledger commits to."
+            )
 
 
-def _absent(rows: _Rows, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:
+def _address(rows: Rows, person: Person) -> str | None:
+    """The person's address, where it is there and the one that was committed to."""
+    query = sa.select(_private).where(_private.c.commitment == person.contact)
+    for row in rows.whole(_private, rows.few(query)):
+        if commitment_of(row.salt, row.text) == row.commitment:
+            return str(row.text)
+    return None
+
+
+def _owing(book: Book, told: Notebook) -> Iterator[Wrong]:
+    """The alarms that have owed something for longer than a monitor takes, which goes round every second."""
+    since = max(book.clock(), told.log.last) - CLIMBS_WITHIN * book.pace
+    for alarm in told.where(Alarm, "next_at", None, same=False):
+        due = max(alarm.next_at or alarm.armed_at, alarm.armed_at)
+        if due < since:
+            yield Wrong("alarms", f"{alarm.id} owes something since {time_text(due)}, and has not climbed.")
+
+
+def _absent(rows: Rows, column: sa.Column[Any], names: Iterable[str]) -> Iterator[str]:
     """Those of the names that the column has not."""
     rest = iter(names)
     while some := list(islice(rest, ASKED_AT_ONCE)):

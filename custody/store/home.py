@@ -8,6 +8,7 @@
     keys/server.pem    signs the server's facts     (ECDSA P-256, likewise)
     keys/sessions      keeps people signed in       (made by the first `custody serve`, likewise)
     policy             the auditor's trust file, C2SP tlog-policy
+    verdict            what the guard last found  (`custody.store.verdict`)
     pin-id             drawn with the first pin; of this machine alone (`custody.store.pin`)
     genesis.txt        the hash of entry 0: print it, and give it to the auditor by another way
 

@@ -598,8 +598,8 @@ class View:
         return ""
 
     def self_audit(self) -> SelfAudit | None:
-        """What came of it when the book was last compared with itself; None where it never was."""
-        newest = self._rows(SelfAudit, sa.true(), _self_audit.c.id.desc(), most=1)
+        """What came of it when the book was last compared with its ledger; None where it never was."""
+        newest = self._rows(SelfAudit, _self_audit.c.at <= self.now, _self_audit.c.at.desc(), most=1)
         return newest[0] if newest else None
 
     def unclimbed(self) -> list[str]:

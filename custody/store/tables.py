@@ -328,7 +328,7 @@ class SelfAuditRow(SQLModel, table=True):
     """`custody.rules.daily.SelfAudit`."""
 
     __tablename__: ClassVar = "self_audit"
-    id: str = _key(10)
+    id: str = _key(64)
     at: datetime = _moment()
     differences: int
     first: str | None = None

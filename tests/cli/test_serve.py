@@ -7,6 +7,7 @@ import http.client
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -120,7 +121,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc").exists(), reason="processes ar
 
 
 def test_the_doctor_finds_everything_well(service: Service) -> None:
-    until(lambda: "ok   monitor" in service.run("doctor", code=None))
+    for part in ("monitor", "guard"):
+        until(lambda part=part: f"ok   {part}" in service.run("doctor", code=None))
     said = service.run("doctor")
     assert "BAD" not in said
     assert "127.0.0.1" in said
@@ -207,6 +209,27 @@ def test_when_the_server_ends_its_parts_end(service: Service) -> None:
     service.process.terminate()
     assert service.process.wait(PATIENCE) == 0
     until(lambda: service.child("monitor") is None and service.child("--nightly") is None)
+
+
+@needs_proc
+def test_the_guard_ends_with_what_it_last_found(service: Service, tmp_path: Path) -> None:
+    """Where it is a service of its own: 0 while the book is whole, and else 1."""
+    book = tmp_path / "b"
+    service.run("init", "--book", str(book), "--origin", "x.test/log", "--name", "A", "--address", "a@x.test")
+    for code in (0, 1):
+        guard = subprocess.Popen(
+            [sys.executable, "-m", "custody", "fsck", "--nightly", "--book", str(book)],
+            cwd=ROOT,
+            env=service.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until((book / "verdict").exists)
+        guard.terminate()
+        assert guard.wait(PATIENCE) == code
+        (book / "verdict").unlink()
+        with sqlite3.connect(book / "book.db") as owner:
+            owner.execute("UPDATE person SET invited_by = 'P-9'")
 
 
 def test_a_server_searches_seldom_for_garbage() -> None:

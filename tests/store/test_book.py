@@ -31,7 +31,7 @@ import custody.store.tables  # noqa: F401 - defines the tables
 from custody import orders
 from custody.acts import alarms, consignments, people, signing
 from custody.errors import Conflict, Forged, Impossible, NoRoom, NotFound, Refusal, Unreadable, Untrusted
-from custody.facts import EVENTS_MOST, Approved, Enrolled, Rung, SiteOpened, Statement
+from custody.facts import EVENTS_MOST, Approved, Enrolled, Recipient, Rung, SelfAudited, SiteOpened, Statement
 from custody.ledger.envelope import Envelope, Signature, pae
 from custody.ledger.keys import SigningKey, one_spelling
 from custody.ledger.note import Checkpoint, LogKey
@@ -755,6 +755,10 @@ def test_the_migrations_make_the_tables(box: World) -> None:
 
 
 def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> None:
+    """What is in a table of the fold that is made anew comes from the ledger."""
+    loose.state(SelfAudited(0))
+    loose.at += timedelta(days=1)
+    loose.state(SelfAudited(2, "tables", (Recipient("P-2", "email"),)))
     before = counts(loose.book)
     with loose.owner() as owner:
         for table in ("token", "cosignature", "pin", "self_audit"):

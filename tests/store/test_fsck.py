@@ -19,7 +19,8 @@ from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.rules.people import Person
 from custody.store import accounts, outbox, private
-from custody.store.fsck import Wrong, fsck
+from custody.store.fsck import fsck
+from custody.store.rows import Wrong
 
 
 @pytest.fixture(scope="module")
@@ -253,8 +254,16 @@ def test_an_account_whose_address_is_not_the_committed_one_is_named(loose: World
 
 def test_an_address_that_is_gone_is_named_while_its_person_has_roles(loose: World) -> None:
     change(loose, "DELETE FROM private WHERE commitment = :contact", contact=sam(loose).contact)
-    assert fsck(loose.book) == [
-        Wrong("texts", f"The address of {sam(loose).id} is gone: no alert reaches them.")
+    words = f"The address of {sam(loose).id} is gone or changed: no alert reaches them."
+    assert fsck(loose.book) == [Wrong("texts", words)]
+
+
+def test_an_address_that_was_changed_is_named_by_its_person_too(loose: World) -> None:
+    new, contact = "sam@elsewhere.test", sam(loose).contact
+    change(loose, "UPDATE private SET text = :new WHERE commitment = :contact", new=new, contact=contact)
+    assert [each.words for each in fsck(loose.book)] == [
+        f"The address of {sam(loose).id} is gone or changed: no alert reaches them.",
+        f"The text under {contact[:12]} was changed: the ledger commits to another one.",
     ]
 
 

@@ -18,11 +18,13 @@ from postgresql import Server
 from world import World
 
 from custody import audit
-from custody.acts import daily, pulses
+from custody.acts import pulses
 from custody.errors import Untrusted
+from custody.guard import Guard
 from custody.ledger.note import Checkpoint, Note, WitnessKey
 from custody.rules.media import Medium
 from custody.store import witnesses
+from custody.store.verdict import VerdictFile
 from web.limits import limiter
 
 LISTING = """\
@@ -77,7 +79,7 @@ def test_a_silent_monitor_is_said_in_red(office: Any) -> None:
 def test_what_came_of_comparing_the_book_with_itself_is_said_to_the_house(office: Any) -> None:
     world, olga, carl = office.world, office.as_("olga"), office.as_("carl")
     assert "The book has not been compared with itself yet" in text(olga.get("/board/now"))
-    daily.self_audit(world.book)
+    Guard(world.book, VerdictFile(world.folder)).compare()
     assert re.search(
         r"compared with itself at <time.*>03 Mar 18:00 HKT<.*: whole\.", text(olga.get("/board/now"))
     )
@@ -87,7 +89,7 @@ def test_what_came_of_comparing_the_book_with_itself_is_said_to_the_house(office
     with world.book.engine.begin() as connection:
         connection.execute(sa.text(edit), {"zone": "UTC"})
     world.reopen()
-    daily.self_audit(world.book)
+    Guard(world.book, VerdictFile(world.folder)).compare()
     with world.book.engine.begin() as connection:
         connection.execute(sa.text(edit), {"zone": "Asia/Hong_Kong"})
     page = text(olga.get("/board/now"))
@@ -95,6 +97,22 @@ def test_what_came_of_comparing_the_book_with_itself_is_said_to_the_house(office
     assert "it differed from its own ledger once, first in the tables." in page
     page = text(carl.get("/board/now"))
     assert "book" not in page, "it is none of a contractor's business"
+
+
+def test_what_keeps_the_sign_of_life_back_is_said_to_the_house(office: Any, furnished: Any) -> None:
+    """Where a guard runs beside these pages."""
+    world, file = office.world, VerdictFile(office.world.folder)
+    assert "No sign of life" not in text(office.as_("olga").get("/board/now"))
+    office = furnished(world, guard=file)
+    assert "no guard has compared the book" in text(office.as_("olga").get("/board/now"))
+    Guard(world.book, file).compare()
+    assert "No sign of life" not in text(office.as_("olga").get("/board/now"))
+    file.path.write_bytes(b"frog")
+    page = text(office.as_("olga").get("/board/now"))
+    assert "No sign of life is given to the outside: the guard's verdict cannot be read" in re.sub(
+        "<.?b>", "", page
+    )
+    assert "No sign of life" not in text(office.as_("carl").get("/board/now"))
 
 
 def test_times_are_the_sites_with_utc_to_be_seen(office: Any) -> None:
