@@ -8,8 +8,8 @@ from alembic import op
 
 from custody.store.tables import Moment
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
