@@ -61,9 +61,9 @@ class Away(Refusal):
 class Undelivered(Exception):  # noqa: N818 - an outcome of sending, handled by the one who sends
     """A message that a channel could not hand over.
 
-    `permanent` is True where the receiving side said that it never will take it (550, 404, 410);
-    the attempts on it go on all the same. `silent` is True where nobody answered at all: what comes
-    after it on the same channel would fare no better now.
+    `permanent` is True where the receiving side said that it never will take it for this recipient (550,
+    404, 410); the attempts on it go on all the same, and are seldom. `silent` is True where nobody answered
+    at all: what comes after it on the same channel would fare no better now.
     """
 
     def __init__(self, answer: str, *, permanent: bool = False, silent: bool = False) -> None:

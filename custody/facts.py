@@ -114,6 +114,7 @@ Matter = Literal[
     "disputed",
     "stuck",
     "clock-jumped",
+    "channel-failed",
 ]
 Difference = Literal[
     "entries", "tiles", "checkpoints", "tables", "histories", "texts", "outbox", "book", "alarms"
@@ -582,7 +583,9 @@ class ClockJumped(Fact):
 class Attempted(Fact):
     """A message that carried these notices was accepted, or was not.
 
-    The other side's words are committed to, not quoted. Where no message left there is no `message`.
+    `refused` is what the other side will not take for this recipient; what it will not take just now, or
+    from us, is `deferred`. Its words are committed to, not quoted. Where no message left there is no
+    `message`.
     """
 
     kind: ClassVar = "attempted"

@@ -1,10 +1,10 @@
 """The monitor: what makes silence an alarm.
 
 It goes round and round, and each round is the same: *sweep* (record every rung that is owed by now, and once
-a day that the checkpoint is told), *deliver* (send what is in the outbox), *pulse* (write down that the round
-was finished), and now and then *beat* (a sign of life to an outside switch which alarms when the signs stop).
-All it knows is in the book: it can be killed anywhere and started again, and any number of processes may run
-it.
+a day that the checkpoint is told), *deliver* (begin to send what is in the outbox), *pulse* (write down that
+the round was finished), and now and then *beat* (a sign of life to an outside switch which alarms when the
+signs stop). It waits for nothing outside the house: that is for threads of their own. All it knows is in the
+book: it can be killed anywhere and started again, and any number of processes may run it.
 
 Whatever fails in one part of a round, or in one alarm, is told and tried again, and keeps no other from being
 done; only a book that cannot be trusted ends it, since another process and the outside switch then speak.
@@ -13,6 +13,7 @@ done; only a book that cannot be trusted ends it, since another process and the 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,8 @@ from typing import Final, TypeVar
 
 import structlog
 
-from custody.acts import alarms, daily, notices, pulses
+from custody.acts import alarms, daily, pulses
+from custody.acts.deliveries import Deliveries
 from custody.clock import Clock
 from custody.errors import Refusal, Undelivered, Untrusted
 from custody.rules.notices import Channel
@@ -30,9 +32,12 @@ from custody.store.verdict import VerdictFile
 
 TICK: Final = 1.0
 """Real seconds between two looks at the clock, at most."""
-BEAT_EVERY: Final = timedelta(seconds=60)
+BEAT_EVERY: Final = 60.0
+"""Real seconds."""
 STUCK_AFTER: Final = timedelta(minutes=5)
-"""An alert that could not leave for so long is the outside switch's business."""
+"""An alert that has reached nobody for so long is the outside switch's business."""
+GRACE: Final = 5.0
+"""Real seconds that a monitor which is stopped gives to what is under way."""
 
 T = TypeVar("T")
 log = structlog.get_logger("custody.monitor")
@@ -43,7 +48,7 @@ class Monitor:
     """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute.
 
     `pin`, if given, remembers the newest checkpoint in a second place; `clock` says when it was set; `guard`
-    whether it lets a sign of life be given.
+    whether it lets a sign of life be given. `monotonic` gives real seconds that only grow.
     """
 
     book: Book
@@ -53,30 +58,38 @@ class Monitor:
     pin: Pin | None = None
     clock: Clock | None = None
     guard: VerdictFile | None = None
-    _beaten: datetime | None = field(default=None, init=False)
+    monotonic: Callable[[], float] = time.monotonic
+    _beaten: float | None = field(default=None, init=False)
+    _beating: threading.Thread | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
 
-    def round(self) -> datetime | None:
-        """One round. When the next is due at the latest; None where nothing is armed.
+    def __post_init__(self) -> None:
+        self.deliveries = Deliveries(self.book, self.channels, self.site, self.monotonic)
 
-        Whatever goes wrong in one part of it, the others are done; Untrusted alone ends it.
+    def round(self) -> datetime | None:
+        """One round. When the next is due at the latest; None where nothing is to come.
+
+        Whatever goes wrong in one part of it, the others are done; Untrusted alone ends it. What was due
+        before it and could not be done does not hurry the next one.
         """
+        began = self.book.clock()
         self._failed.clear()
         sweep = self._apart("sweep", lambda: alarms.climb(self.book))
         if sweep is not None and sweep.stuck:
             self._failed.add(f"the climbing of {', '.join(sweep.stuck)}")
         self._apart("the clock's jumps", self._tell_jumps)
         self._apart("the day's checkpoint", lambda: daily.tell_checkpoint(self.book))
-        tally = self._apart("delivery", lambda: notices.deliver(self.book, self.channels, self.site))
+        self._apart("delivery", self.deliveries.hand_out)
         waiting = None
         if sweep is not None:  # a monitor that goes round and climbs nothing is not alive
             waiting = self._apart("pulse", lambda: pulses.pulse(self.book, "monitor"))
-        if (sweep and sweep.climbed) or (tally and (tally.accepted or tally.failed)):
-            log.info("round", sweep=sweep, tally=tally)
+        if sweep and sweep.climbed:
+            log.info("round", sweep=sweep)
         self._apart("heartbeat", self._beat)
         self._apart("pin", self._pin)
         due = sweep.due if sweep else None
-        return min((moment for moment in (due, waiting) if moment is not None), default=None)
+        to_come = [moment for moment in (due, waiting) if moment is not None and moment > began]
+        return min(to_come, default=None)
 
     def _apart(self, part: str, do: Callable[[], T]) -> T | None:
         """What this part gives; None where it failed, which is told, and tried again in the next round."""
@@ -106,9 +119,10 @@ class Monitor:
                 log.warning("the pin is not up to date", why=str(problem))
 
     def run(self, stop: threading.Event) -> None:
-        """Rounds until told to stop."""
+        """Rounds until told to stop; what is under way then has a moment to end well."""
         while not stop.is_set():
             stop.wait(self._pause(self.round()))
+        self.deliveries.stop(GRACE)
 
     def _pause(self, due: datetime | None) -> float:
         if due is None:
@@ -117,27 +131,37 @@ class Monitor:
         return min(max(real, 0.01), TICK)
 
     def _beat(self) -> None:
-        """Only where alarms climb, alerts leave and the guard finds all well: in vain no sign is given."""
-        now = self.book.clock()
+        """Only where alarms climb, alerts reach somebody and the guard finds all well: else no sign is given.
+
+        The switch may take its time, or drip: no round waits for it, and there is one beat at a time.
+        """
+        now = self.monotonic()
         if self.beat is None or (self._beaten is not None and now - self._beaten < BEAT_EVERY):
             return
-        if why := self._why_no_sign(now):
+        if self._beating is not None and self._beating.is_alive():
+            return
+        if why := self._why_no_sign():
             log.warning("no sign of life is given", why=why)
             return
-        self._beaten = now  # tried or taken: a switch that does not answer must not slow every round down
-        try:
-            self.beat()
-        except Undelivered as problem:
-            log.warning("heartbeat not taken", why=str(problem))
+        self._beaten = now
+        self._beating = threading.Thread(target=_give, args=(self.beat,), name="heartbeat", daemon=True)
+        self._beating.start()
 
-    def _why_no_sign(self, now: datetime) -> str:
-        if self.guard is not None and (why := self.guard.silences(now)):
+    def _why_no_sign(self) -> str:
+        if self.guard is not None and (why := self.guard.silences(self.book.clock())):
             return why
         if self._failed:
             return f"of this round these parts failed: {', '.join(sorted(self._failed))}"
         if stuck := pulses.stuck(self.book):
             return f"these alarms do not climb: {', '.join(stuck)}"
-        oldest = pulses.oldest_unsent(self.book)
-        if oldest is not None and now - oldest > STUCK_AFTER:
-            return f"an alert has waited since {oldest.isoformat()}"
-        return ""
+        since = pulses.unheard(self.book, self.book.clock() - STUCK_AFTER)
+        return "" if since is None else f"an alert has reached nobody since {since.isoformat()}"
+
+
+def _give(beat: Callable[[], None]) -> None:
+    try:
+        beat()
+    except Undelivered as problem:
+        log.warning("heartbeat not taken", why=str(problem))
+    except Exception:
+        log.exception("the heartbeat broke")

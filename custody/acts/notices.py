@@ -1,4 +1,4 @@
-"""Sending: a notice is made with the fact that calls for it, sent, and then marked.
+"""One message: what it says, to whom it goes, and what became of it.
 
 Send, then mark. A crash between the two sends the message once more, under the same Message-ID; the other
 way round a crash would lose it, and a lost alarm is what this system is there to prevent.
@@ -6,7 +6,6 @@ way round a crash would lose it, and a lost alarm is what this system is there t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,94 +13,70 @@ from typing import Final, Literal
 
 import structlog
 
+from custody.acts.telling import tell
 from custody.errors import Undelivered, Untrusted
 from custody.facts import Attempted
+from custody.outside import cleaned
 from custody.rules.alarms import Notice
 from custody.rules.incidents import expect_alarms
 from custody.rules.notices import Channel, Message, words
+from custody.rules.overdue import overseers
 from custody.rules.people import Person
 from custody.rules.world import World
 from custody.store import outbox, private
-from custody.store.book import Book
+from custody.store.book import Book, Page
 from custody.store.outbox import Parcel
 
 PAUSE_MOST: Final = timedelta(seconds=60)
-"""Between two attempts on one notice; there is no last attempt."""
-
-UNTRIED: Final = timedelta(seconds=5)
-"""After a relay that gave no answer, what was not tried waits so long."""
-ROUND_MOST: Final = 0.6 * outbox.LEASE.total_seconds()
-"""Seconds that one round may take: nothing is ever sent under a lease that has run out."""
+"""Between two attempts on a notice that the relay put off; there is no last attempt."""
+REFUSED_LEAST: Final = timedelta(minutes=1)
+"""A mailbox that refuses is tried again after as long as it has refused already: so long at least."""
 
 log = structlog.get_logger("custody.notices")
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What one round of sending came to, in messages."""
+class Sent:
+    """What came of an attempt: the outcome, and the other side's words, clean and short.
 
-    accepted: int = 0
-    failed: int = 0
-
-
-def deliver(book: Book, channels: Mapping[str, Channel], site: str) -> Tally:
-    """Takes up what is due, hands it over, and records each outcome. `site` is where people sign in.
-
-    A relay that does not answer ends the round: what was taken up is given back, due again shortly.
+    `silent` where nobody answered at all; `left` is whether a message of this id may have left the house.
     """
-    accepted = failed = 0
-    began = time.monotonic()
-    parcels = outbox.take(book, book.now())
-    try:
-        while parcels and time.monotonic() - began < ROUND_MOST:
-            parcel, *parcels = parcels
-            sent = _try(book, channels, parcel, site)
-            # A crash here, after the relay's 250 and before the mark, sends this one message again.
-            _mark(book, parcel, sent)
-            accepted, failed = accepted + (sent.outcome == "accepted"), failed + (sent.outcome != "accepted")
-            if sent.silent:
-                break
-    finally:
-        _give_back(book, parcels)
-        for channel in channels.values():
-            channel.close()
-    return Tally(accepted, failed)
 
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
     outcome: Literal["accepted", "deferred", "refused"]
     answer: str
     silent: bool = False
     left: bool = True
-    """Whether a message of this id may have left the house."""
 
 
-def _try(book: Book, channels: Mapping[str, Channel], parcel: Parcel, site: str) -> _Sent:
-    """`_send`, so that a mistake in the program that one parcel meets does not keep back all the others."""
+def send(book: Book, channels: Mapping[str, Channel], parcel: Parcel, site: str) -> Sent:
+    """Hands the message over, or says why not. `site` is where people sign in.
+
+    A mistake in the program that one parcel meets keeps back no other.
+    """
     try:
-        return _send(book, channels[parcel.channel], parcel, site)
+        message = _message(book, parcel, site)
+        if message is None:
+            return Sent("refused", "the address is not the one that the ledger commits to", left=False)
+        return Sent("accepted", cleaned(channels[parcel.channel].send(message)))
+    except Undelivered as problem:
+        outcome: Literal["deferred", "refused"] = "refused" if problem.permanent else "deferred"
+        return Sent(outcome, cleaned(str(problem)), silent=problem.silent)
     except Untrusted:
         raise
     except Exception as problem:
         log.exception("a message broke", message=parcel.message, person=parcel.person)
-        return _Sent("deferred", f"the program broke: {problem!r}")
+        return Sent("deferred", cleaned(f"the program broke: {problem!r}"))
 
 
-def _send(book: Book, channel: Channel, parcel: Parcel, site: str) -> _Sent:
+def _message(book: Book, parcel: Parcel, site: str) -> Message | None:
+    """None where the address is not the one that the ledger commits to."""
     with book.world() as world:
         world.expect(Notice, parcel.notices)
         notices = [world.get(Notice, key) for key in parcel.notices]
         expect_alarms(world, [notice.about for notice in notices if notice.matter is None])
         text = words(world, notices, book.clock(), site)
         address = _address(book, world, parcel.person)
-    if address is None:
-        return _Sent("refused", "the address is not the one that the ledger commits to", left=False)
-    try:
-        return _Sent("accepted", channel.send(Message(parcel.message, address, text.subject, text.body)))
-    except Undelivered as problem:
-        outcome: Literal["deferred", "refused"] = "refused" if problem.permanent else "deferred"
-        return _Sent(outcome, str(problem), silent=problem.silent)
+    return None if address is None else Message(parcel.message, address, text.subject, text.body)
 
 
 def _address(book: Book, world: World, person: str) -> str | None:
@@ -117,9 +92,15 @@ def _address(book: Book, world: World, person: str) -> str | None:
             return None
 
 
-def _mark(book: Book, parcel: Parcel, sent: _Sent) -> None:
+def pause(parcel: Parcel) -> timedelta:
+    """Real time between this attempt, if it was put off, and the next."""
+    return min(timedelta(seconds=2 ** min(parcel.attempts, 6)), PAUSE_MOST)
+
+
+def mark(book: Book, parcel: Parcel, sent: Sent) -> None:
+    """Records what came of it, and when it is tried again where it was not accepted."""
     with book.page("monitor") as page:
-        page.record(
+        recorded = page.record(
             Attempted(
                 notices=parcel.notices,
                 outcome=sent.outcome,
@@ -128,13 +109,25 @@ def _mark(book: Book, parcel: Parcel, sent: _Sent) -> None:
                 message=parcel.message if sent.left else None,
             )
         )
-        if sent.outcome != "accepted":
-            pause = min(timedelta(seconds=2 ** min(parcel.attempts, 6)), PAUSE_MOST)
-            outbox.give_back(page.connection, parcel.notices, page.now + pause)
+        now = book.clock()
+        since = outbox.refusing_since(page.connection, parcel.person, parcel.channel)
+        match sent.outcome:
+            case "deferred":
+                outbox.give_back(page.connection, parcel.notices, now, pause(parcel) * book.pace)
+            case "refused":
+                again = min(
+                    max(now - (since or now), REFUSED_LEAST * book.pace), outbox.REFUSED_MOST * book.pace
+                )
+                outbox.refused(page.connection, parcel, now, again)
+                if since is None:
+                    _tell_overseers(page, recorded.event, parcel.person)
+            case "accepted" if since is not None:
+                outbox.taken_again(page.connection, parcel.person, parcel.channel, now)
 
 
-def _give_back(book: Book, parcels: list[Parcel]) -> None:
-    if parcels:
-        with book.writing() as connection:
-            for parcel in parcels:
-                outbox.give_back(connection, parcel.notices, book.now() + UNTRIED * book.pace)
+def _tell_overseers(page: Page, event: str, person: str) -> None:
+    """That this person's mailbox takes nothing: those who can mend it, and not that mailbox."""
+    grants = page.world.get(Person, person).grants
+    told = overseers(page.world, *(grant.site for grant in grants if grant.site is not None))
+    if others := [each for each in told if each != person]:
+        tell(page, event, "channel-failed", others)

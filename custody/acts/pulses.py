@@ -17,13 +17,35 @@ SILENT_MOST: Final = timedelta(seconds=90)
 WITNESS_LATE: Final = timedelta(minutes=5)
 """So long a witness may take: it is asked every few seconds."""
 
-_pulse, _notice, _outbox = (SQLModel.metadata.tables[name] for name in ("pulse", "notice", "outbox"))
+_pulse, _notice, _outbox, _alarm = (
+    SQLModel.metadata.tables[name] for name in ("pulse", "notice", "outbox", "alarm")
+)
 
 
-def oldest_unsent(book: Book) -> datetime | None:
-    """For when the oldest notice was that no relay has accepted yet; None where all have left."""
+def unheard(book: Book, before: datetime) -> datetime | None:
+    """For when the oldest alert was, due before then, that has reached nobody whom its rung told; or None.
+
+    Reminders, all-clears and what is told beside the ladder are no alerts. One mailbox that takes nothing
+    is no alert that nobody has.
+    """
+    same_rung = sa.alias(_notice)
+    heard = sa.exists().where(
+        same_rung.c.about == _notice.c.about,
+        same_rung.c.scheduled == _notice.c.scheduled,
+        same_rung.c.accepted_at.is_not(None),
+    )
+    waiting = (
+        sa.select(sa.func.min(_notice.c.scheduled))
+        .join(_outbox, _outbox.c.notice == _notice.c.id)
+        .join(_alarm, _alarm.c.id == _notice.c.about)
+        .where(
+            _notice.c.scheduled < before,
+            _notice.c.scheduled >= _alarm.c.due,
+            _notice.c.id.not_like("%/clear/%"),
+            ~heard,
+        )
+    )
     with book.read() as connection:
-        waiting = sa.select(sa.func.min(_notice.c.scheduled)).join(_outbox, _outbox.c.notice == _notice.c.id)
         oldest: datetime | None = connection.scalar(waiting)
         return oldest
 

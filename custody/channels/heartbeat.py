@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
 import urllib.parse
-import urllib.request
+from typing import Final
 
+from custody.channels.http import exchange
 from custody.errors import Undelivered
+
+ANSWER_MOST: Final = 1 << 16
 
 
 class Heartbeat:
@@ -21,10 +22,10 @@ class Heartbeat:
         self._timeout = timeout
 
     def beat(self) -> None:
-        """One sign of life; Undelivered where it was not taken."""
-        request = urllib.request.Request(self._url, method="POST", data=b"")  # noqa: S310 - judged above
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout):  # noqa: S310 - judged above
-                pass
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as problem:
-            raise Undelivered(str(problem)) from problem
+        """One sign of life; Undelivered where it was not taken within the time for all of it."""
+        whose = "the outside switch"
+        status, _ = exchange(
+            self._url, whose=whose, headers={}, most=ANSWER_MOST, timeout=self._timeout, body=b"", query=True
+        )
+        if not 200 <= status < 300:
+            raise Undelivered(f"{whose} answers {status}")

@@ -7,44 +7,68 @@ nor send the request where the operator did not.
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 import urllib.parse
 from collections.abc import Mapping
 from typing import Final
 
-from custody.channels.patience import cut_after
+from custody.channels.patience import Patience
 from custody.errors import Undelivered
 
 _LINES: Final = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 def exchange(
-    url: str, *, whose: str, headers: Mapping[str, str], most: int, timeout: float, body: bytes | None = None
+    url: str,
+    *,
+    whose: str,
+    headers: Mapping[str, str],
+    most: int,
+    timeout: float,
+    body: bytes | None = None,
+    query: bool = False,
 ) -> tuple[int, bytes]:
     """The status and the body of the answer to a POST, or to a GET where there is no `body`; or Undelivered.
 
-    `timeout` is in seconds, for the connection and again for the exchange as a whole; an answer has `most`
-    bytes. Redirects are not followed. `whose` names the other side in what is told.
+    `timeout` is in seconds, for all of it from the name's look-up on; an answer has `most` bytes. Redirects
+    are not followed. `whose` names the other side in what is told. With `query` the address may have one.
     """
-    parts = address(url, whose)
-    line = _LINES[parts.scheme](str(parts.hostname), parts.port, timeout=timeout)
+    parts = address(url, whose, query=query)
+    line = _LINES[parts.scheme](str(parts.hostname), parts.port)
     try:
-        line.connect()
-        with cut_after(timeout, line.sock) as cut:
-            line.request("GET" if body is None else "POST", parts.path, body, dict(headers))
+        with Patience(timeout) as patience:
+            line.sock = _reach(parts, patience)
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            line.request("GET" if body is None else "POST", path, body, dict(headers))
             with line.getresponse() as response:
                 answer = _read(response, most)
-            if cut.is_set():
-                raise TimeoutError("it took too long")
     except (OSError, http.client.HTTPException) as problem:
         reason = str(problem) or type(problem).__name__
-        raise Undelivered(f"no answer from {whose} at {url}: {reason}", silent=True) from problem
+        raise Undelivered(f"no answer from {whose} at {_shown(parts)}: {reason}", silent=True) from problem
     finally:
         line.close()
     if 300 <= response.status < 400:
-        raise Undelivered(f"{whose} at {url} sends elsewhere: give the address that it moved to, if it did")
+        raise Undelivered(
+            f"{whose} at {_shown(parts)} sends elsewhere: give the address that it moved to, if it did"
+        )
     if len(answer) > most:
-        raise Undelivered(f"{whose} at {url} answers with more than {most} bytes")
+        raise Undelivered(f"{whose} at {_shown(parts)} answers with more than {most} bytes")
     return response.status, answer
+
+
+def _reach(parts: urllib.parse.SplitResult, patience: Patience) -> socket.socket:
+    host = str(parts.hostname)
+    wire = patience.connect(host, parts.port or _PORTS[parts.scheme])
+    if parts.scheme == "http":
+        return wire
+    return ssl.create_default_context().wrap_socket(wire, server_hostname=host)
+
+
+def _shown(parts: urllib.parse.SplitResult) -> str:
+    """The address as it may be told: a query is often a password."""
+    return parts._replace(query="").geturl()
 
 
 def _read(response: http.client.HTTPResponse, most: int) -> bytes:
@@ -58,13 +82,16 @@ def _read(response: http.client.HTTPResponse, most: int) -> bytes:
     return answer
 
 
-def address(url: str, whose: str) -> urllib.parse.SplitResult:
-    """An http or https address in its parts, with nothing after its path; Undelivered where it is none."""
+def address(url: str, whose: str, *, query: bool = False) -> urllib.parse.SplitResult:
+    """An http or https address in its parts, with nothing after its path; Undelivered where it is none.
+
+    With `query` it may have one.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         name, _ = (parts.hostname or "").encode("idna"), parts.port
-        plain = url.isprintable() and " " not in url and parts.path.isascii()
-        if parts.scheme in _LINES and name and plain and not parts.query and not parts.fragment:
+        plain = url.isprintable() and " " not in url and (parts.path + parts.query).isascii()
+        if parts.scheme in _LINES and name and plain and not parts.fragment and (query or not parts.query):
             return parts
     except ValueError:  # a bracket, a name or a port that is none
         pass

@@ -245,7 +245,8 @@ def _libzbar() -> str:
 
 
 def _mail(settings: Settings) -> str:
-    return Email(parts.relay(settings), parts.clock).probe()
+    Email(parts.relay(settings), parts.clock).probe()
+    return f"{settings.smtp_host}:{settings.smtp_port} takes mail from {settings.mail_from}"
 
 
 def _monitor(folder: Path) -> str:

@@ -32,18 +32,18 @@ class Message:
 
 
 class Channel(Protocol):
-    """A way to reach a person."""
+    """A way to reach a person. Several threads may send at once."""
 
     def send(self, message: Message) -> str:
         """Hands the message over and returns the other side's words of acceptance.
 
         Returning means that the other side has taken responsibility for the message. Anything else raises
-        Undelivered, within a bounded time; an unsure end (the line broke before the answer) raises too, so
-        that the message is sent again under the same id, and is never lost.
+        Undelivered, within a bounded time (a relay may take ten minutes); an unsure end (the line broke
+        before the answer) raises too, so that the message is sent again under the same id, and is never lost.
         """
 
     def close(self) -> None:
-        """Ends what was kept open between messages. Sending after it opens it again."""
+        """Ends what is kept open between messages. Sending after it opens it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,12 @@ _MATTERS: Final[dict[Matter, Words]] = {
         "AN ALARM CANNOT CLIMB: nobody is told by it",
         "Its rung is due and the program cannot record it. Other alarms are told as ever. Watch this"
         " consignment by telephone, and have the administrator send the server's log to who maintains it.",
+    ),
+    "channel-failed": Words(
+        "A person is not reached: their mailbox refuses what we send",
+        "Alerts to them do not arrive, and others have them alone. See who it is, speak with them by"
+        " telephone, and have the mailbox or the address mended. What waits for them is tried again, at least"
+        " once a day, and at once when the mailbox takes something.",
     ),
 }
 """Each matter beside the ladder, and what to do about it."""

@@ -291,6 +291,7 @@ class Page:
         fresh = [n for n in notices if n.attempts == 0]
         accepted = [n.id for n in notices if n.accepted_at is not None]
         if fresh:
+            now = self._book.clock()
             self.connection.execute(
                 sa.insert(tables.Outbox),
                 [
@@ -300,9 +301,11 @@ class Page:
                         "channel": n.channel,
                         "message": None,
                         "priority": self._priority(n),
-                        "not_before": n.scheduled,
+                        "not_before": min(n.scheduled, now),
+                        "set_at": now,
                         "attempts": 0,
                         "lease": None,
+                        "refused_at": None,
                     }
                     for n in fresh
                 ],

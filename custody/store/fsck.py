@@ -16,7 +16,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +40,7 @@ from custody.rules.world import Noun
 from custody.store.book import Book
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES, Shelf
+from custody.store.outbox import REFUSED_MOST
 from custody.store.private import commitment_of
 from custody.store.rows import Found, Rows, Wrong, is_text, shown
 from custody.store.witnesses import holds, of_another
@@ -63,7 +64,7 @@ LEVEL_MOST: Final = 7
 """Of a tile; no tree is so large that it has one above."""
 CLIMBS_WITHIN: Final = timedelta(minutes=1)
 PUT_OFF_MOST: Final = timedelta(minutes=10)
-"""A notice is tried again after a minute at most, and whoever tries it has half a minute."""
+"""A notice is tried again after a minute at most, or else its mailbox refuses; a lease has half a minute."""
 
 
 class Examined(NamedTuple):
@@ -435,7 +436,8 @@ def _texts(rows: Rows) -> Iterator[Wrong]:
 
 def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
     """What waits to be sent and should not, or otherwise than it does."""
-    odd, latest = [], max(book.clock(), told.log.last) + PUT_OFF_MOST * book.pace
+    odd, now = [], max(book.clock(), told.log.last)
+    refusing = {(n.person, n.channel) for n in told.all(Notice) if n.outcome == "refused"}
     for row in rows.whole(_outbox, rows(sa.select(_outbox))):
         notice = told.find(Notice, row.notice)
         if notice is None or notice.accepted_at is not None:
@@ -444,9 +446,7 @@ def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
             yield Wrong(
                 "outbox", f"The notice {row.notice} is addressed to another in the outbox than in the ledger."
             )
-        elif row.not_before is None or any(
-            read_time(each) > latest for each in (row.not_before, row.lease) if each is not None
-        ):
+        elif _is_put_off(row, now, book.pace, refuses=(row.person, row.channel) in refusing):
             yield Wrong(
                 "outbox", f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
             )
@@ -464,6 +464,14 @@ def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
         )
 
 
+def _is_put_off(row: sa.Row[Any], now: datetime, pace: float, *, refuses: bool) -> bool:
+    """Whether it waits for longer than anything does."""
+    most = PUT_OFF_MOST + (REFUSED_MOST if refuses else timedelta())
+    if row.not_before is None or read_time(row.not_before) > now + most * pace:
+        return True
+    return row.lease is not None and read_time(row.lease) > now + PUT_OFF_MOST * pace
+
+
 def _is_standing(row: sa.Row[Any], notice: Notice) -> bool:
     """Whether it waits as one that was tried so often, or once more.
 
@@ -473,6 +481,7 @@ def _is_standing(row: sa.Row[Any], notice: Notice) -> bool:
     return bool(
         row.priority in ((0, 1) if notice.is_alert else (2,))
         and row.attempts >= notice.attempts
+        and (row.refused_at is None or notice.attempts > 0)
         and (row.attempts > 0) == (row.message is not None)
         and message
         and notice.message in (None, row.message)

@@ -283,8 +283,9 @@ class NoticeRow(SQLModel, table=True):
     """`custody.rules.alarms.Notice`."""
 
     __tablename__: ClassVar = "notice"
+    __table_args__ = (sa.Index("ix_notice_about_scheduled", "about", "scheduled"),)
     id: str = _key(96)
-    about: str = Field(index=True)
+    about: str
     person: str
     channel: str
     scheduled: datetime = _moment()
@@ -357,19 +358,22 @@ class Private(SQLModel, table=True):
 class Outbox(SQLModel, table=True):
     """A notice that no relay has accepted yet.
 
-    `lease` is until when a process is sending it. `message` is the Message-ID under which it goes, chosen
-    when it is first taken up: sent again after a crash, it bears the same.
+    `not_before` is when it is due, `set_at` when that was decided. `lease` is until when a process is sending
+    it. `message` is the Message-ID under which it goes, chosen when it is first taken up: sent again after a
+    crash, it bears the same. `refused_at` is when its mailbox first refused it, None where it never did.
     """
 
     __tablename__: ClassVar = "outbox"
     notice: str = _key(96)
-    person: str
+    person: str = Field(index=True)
     channel: str
     message: str | None = Field(default=None, index=True)
     priority: int
     not_before: datetime = _moment(index=True)
+    set_at: datetime | None = _moment(index=True)
     attempts: int
     lease: datetime | None = _moment()
+    refused_at: datetime | None = _moment()
 
 
 class Draft(SQLModel, table=True):

@@ -23,6 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from rounds import ENDS_WITHIN, go_round, watch
 
 from custody.acts import alarms, notices, pulses
 from custody.channels.email import Email, Relay
@@ -45,9 +46,14 @@ class Life:
 
 
 class OneRound(threading.Event):
-    """Stops a monitor after a round, where it would sleep."""
+    """Stops a monitor after a round, where it would sleep, when all that this began has ended."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
+        self._monitor = monitor
 
     def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the clock stands still in a life
+        assert self._monitor.deliveries.settle(ENDS_WITHIN)
         self.set()
         return True
 
@@ -60,7 +66,7 @@ class Interrupted:
     other: Monitor
 
     def send(self, message: Message) -> str:
-        self.other.round()
+        go_round(self.other)
         return self.real.send(message)
 
     def close(self) -> None:
@@ -70,13 +76,13 @@ class Interrupted:
 def live(life: Life) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     book = home.open_book(life.folder, lambda: life.at, secrets.token_bytes)
-    relay = Relay("127.0.0.1", life.port, "alarms@test.example", tls="none", timeout=5)
-    monitor = Monitor(book, {"email": Email(relay, book.clock)}, "https://custody.test")
+    relay = Relay("127.0.0.1", life.port, "alarms@test.example", tls="none")
+    monitor = watch(book, Email(relay, book.clock))
     if life.mistake is not None:
         MISTAKES[life.mistake]()
     if life.point is not None:
         POINTS[life.point](book, _Fuse(life.number))
-    monitor.run(OneRound())
+    monitor.run(OneRound(monitor))
 
 
 class _Fuse:
@@ -87,7 +93,7 @@ class _Fuse:
 
     def burn(self, *_: object) -> None:
         self._left -= 1
-        if not self._left:
+        if self._left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -136,16 +142,17 @@ def _around_commit(put: Callable[[Any, str], Callable[[Book, _Fuse], None]]) -> 
 
 def _anywhere(_: Book, fuse: _Fuse) -> None:
     """At the n-th call or return of any function, Python's or C's."""
+    threading.setprofile(fuse.burn)
     sys.setprofile(fuse.burn)
 
 
 POINTS: dict[str, Callable[[Book, _Fuse], None]] = {
     "before take": _before(outbox, "take"),
     "after take": _after(outbox, "take"),
-    "before send": _before(notices, "_send"),
+    "before send": _before(notices, "send"),
     "before an answer is read": _before(smtplib.SMTP, "getreply"),
-    "after the 250, before the mark": _before(notices, "_mark"),
-    "after the mark": _after(notices, "_mark"),
+    "after the 250, before the mark": _before(notices, "mark"),
+    "after the mark": _after(notices, "mark"),
     "while a page closes": _in_close,
     "before COMMIT": _around_commit(_before),
     "after COMMIT": _around_commit(_after),
@@ -158,13 +165,13 @@ POINTS: dict[str, Callable[[Book, _Fuse], None]] = {
 
 
 def _mark_first() -> None:
-    real = notices._send
+    real = notices.send
 
-    def send(book: Book, channel: Any, parcel: Any, site: str) -> Any:
-        notices._mark(book, parcel, notices._Sent("accepted", "250 surely"))
-        return real(book, channel, parcel, site)
+    def send(book: Book, channels: Any, parcel: Any, site: str) -> Any:
+        notices.mark(book, parcel, notices.Sent("accepted", "250 surely"))
+        return real(book, channels, parcel, site)
 
-    notices._send = send
+    notices.send = send
 
 
 MISTAKES: dict[str, Callable[[], None]] = {"mark first": _mark_first}

@@ -3,8 +3,9 @@
     with Sink() as sink:
         Relay("127.0.0.1", sink.port, "alarms@test.example", tls="none")
 
-It is a real SMTP server in a thread of its own, on a port that the system chose. `on_rcpt` and `on_data` are
-asked for each recipient and each message; they give the reply, or HANG, or DROP.
+It is a real SMTP server in a thread of its own, on a port that the system chose. `on_line`, `on_mail`,
+`on_rcpt` and `on_data` are asked for each connection, sender, recipient and message; they give the reply, or
+HANG, HOLD, DROP or DRIP.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from cryptography.x509.oid import NameOID
 OK = "250 taken"
 HANG = "hang"
 """The message is kept, and nothing more is said on this line."""
+HOLD = "hold"
+"""The message is kept, and accepted when the sink is told to `release` what it holds."""
 DROP = "drop"
 """The message is kept, and the line breaks before the answer."""
 DRIP = "drip"
@@ -64,10 +67,13 @@ class Sink:
     ) -> None:
         self.deliveries: list[Delivery] = []
         self.recipients: list[str] = []
+        self.on_line: Callable[[], str] = lambda: OK
+        self.on_mail: Callable[[str], str] = lambda _: OK
         self.on_rcpt: Callable[[str], str] = lambda _: OK
         self.on_data: Callable[[str], str] = lambda _: OK
         self._clock = clock
         self._tls, self._implicit = tls, implicit
+        self._released = asyncio.Event()
         self._sessions: set[int] = set()
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
@@ -105,6 +111,15 @@ class Sink:
         with self._changed:
             assert self._changed.wait_for(lambda: not self._sessions, timeout=60), "a line is still open"
 
+    def until(self, what: Callable[[], bool]) -> None:
+        """Returns when this is so; it is looked at after each message that came."""
+        with self._changed:
+            assert self._changed.wait_for(what, timeout=120), "what was to come did not"
+
+    def release(self) -> None:
+        """What is held is accepted, and nothing is held from here on."""
+        self._loop.call_soon_threadsafe(self._released.set)
+
     def accepted(self) -> list[Delivery]:
         """What it said 250 to."""
         return [each for each in self.deliveries if each.accepted]
@@ -127,9 +142,20 @@ class Sink:
             line.transport.abort()
             line.closed()  # in the midst of a TLS handshake nobody calls connection_lost
 
-    def _protocol(self) -> SMTP:
+    def _protocol(self) -> asyncio.Protocol:
+        if self.on_line() == HANG:
+            return _Mute(self)
         offered = None if self._implicit else self._tls
         return _Line(self, loop=self._loop, tls_context=offered, require_starttls=offered is not None)
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        reply = self.on_mail(address)
+        if reply == OK:
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return reply
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -147,18 +173,23 @@ class Sink:
             return "550 5.6.11 a bare CR or LF"  # what Exchange Online and Postfix say since SMTP smuggling
         reply = self.on_data(envelope.rcpt_tos[0])
         mail = message_from_bytes(raw, policy=policy.default)
-        self.deliveries.extend(
-            Delivery(
-                at=self._clock(),
-                message=str(mail["Message-ID"]),
-                to=to,
-                subject=str(mail["Subject"]),
-                body=str(mail.get_content()),
-                accepted=reply == OK,
-                raw=raw,
+        with self._changed:
+            self.deliveries.extend(
+                Delivery(
+                    at=self._clock(),
+                    message=str(mail["Message-ID"]),
+                    to=to,
+                    subject=str(mail["Subject"]),
+                    body=str(mail.get_content()),
+                    accepted=reply in (OK, HOLD),
+                    raw=raw,
+                )
+                for to in envelope.rcpt_tos
             )
-            for to in envelope.rcpt_tos
-        )
+            self._changed.notify_all()
+        if reply == HOLD:
+            await self._released.wait()
+            return OK
         if reply == DROP:
             server.transport.abort()
         while reply == DRIP:
@@ -181,7 +212,7 @@ class Sink:
 class _Line(SMTP):
     """One connection, which tells its sink when it begins and when it has ended."""
 
-    open_lines: dict[int, set[_Line]] = {}  # noqa: RUF012 - all sinks of this process
+    open_lines: dict[int, set[_Line | _Mute]] = {}  # noqa: RUF012 - all sinks of this process
 
     def __init__(self, sink: Sink, **more: Any) -> None:
         super().__init__(sink, hostname="relay.test", **more)
@@ -198,6 +229,25 @@ class _Line(SMTP):
 
     def closed(self) -> None:
         self.open_lines[self._sink.port].discard(self)
+        self._sink.ended(id(self))
+
+
+class _Mute(asyncio.Protocol):
+    """One connection that nobody ever greets."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self._sink.begun(id(self))
+        _Line.open_lines.setdefault(self._sink.port, set()).add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.closed()
+
+    def closed(self) -> None:
+        _Line.open_lines[self._sink.port].discard(self)
         self._sink.ended(id(self))
 
 

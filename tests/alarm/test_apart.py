@@ -8,19 +8,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import rounds
 import sqlalchemy as sa
 from world import World
 
 from custody import errors, orders
-from custody.acts import alarms, daily, notices, people, pulses
+from custody.acts import alarms, daily, people, pulses
 from custody.clock import Clock
 from custody.errors import Undelivered, Untrusted
 from custody.facts import TOLD_MOST, Climbed
-from custody.monitor import Monitor
 from custody.rules import overdue
 from custody.rules.alarms import Alarm, Notice
-from custody.rules.notices import Message
-from custody.store import queries
+from custody.rules.notices import Channel, Message
+from custody.store import outbox, queries
 
 
 def _kinds(kind: type[BaseException]) -> Iterator[type[BaseException]]:
@@ -76,18 +76,28 @@ class Watch:
         world.wait(hours=2)
         self.letters = Letters()
         self.beats = 0
-        self.monitor = Monitor(world.book, {"email": self.letters}, "https://custody.test", self.beat)
-        self.monitor.round()
+        self.watch(self.letters, self.beat)
+        self.go_round()
         self.letters.taken.clear()
         self.beats = 0
+
+    def watch(self, channel: Channel, beat: Callable[[], None]) -> None:
+        """Another monitor, of the book as it is open now."""
+        self.monitor = rounds.watch(self.world.book, channel, beat=beat)
 
     def beat(self) -> None:
         self.beats += 1
 
+    def go_round(self) -> None:
+        """One round, and all that it began outside the house."""
+        rounds.go_round(self.monitor)
+        if self.monitor._beating is not None:
+            self.monitor._beating.join()
+
     def half_an_hour(self) -> None:
         """The last rung of both repeats."""
         self.world.at += timedelta(minutes=30)
-        self.monitor.round()
+        self.go_round()
 
     def told(self, trip: str) -> Counter[str]:
         """How often each person was told of this trip since the last question."""
@@ -170,7 +180,7 @@ def test_a_spoilt_row_stops_its_own_alarm_alone(loose: World, what: str) -> None
     with loose.unguarded() as owner:
         owner.execute(sa.text(f"UPDATE alarm SET {SPOILT[what]} WHERE id = '{bad}'"))  # noqa: S608 - ours
     loose.reopen()
-    watch.monitor.book = loose.book
+    watch.watch(watch.letters, watch.beat)
     watch.half_an_hour()
     assert watch.told(watch.good) == TOP
     watch.world.at += timedelta(minutes=2)
@@ -180,7 +190,7 @@ def test_a_spoilt_row_stops_its_own_alarm_alone(loose: World, what: str) -> None
 PARTS: dict[str, tuple[Any, str]] = {
     "sweep": (alarms, "climb"),
     "the day's checkpoint": (daily, "tell_checkpoint"),
-    "delivery": (notices, "deliver"),
+    "delivery": (outbox, "take"),
     "pulse": (pulses, "pulse"),
 }
 
@@ -215,14 +225,14 @@ def test_whatever_the_outside_does_the_round_goes_on(watch: Watch) -> None:
     """A channel and a switch are given to the monitor, and may raise anything."""
     anything = [problem for problem in EVERYTHING if type(problem).__module__ in HOMES[:2]]
     for problem in anything:
-        watch.monitor.beat = _throws(problem)
+        watch.watch(watch.letters, _throws(problem))
         watch.half_an_hour()
         assert watch.told(watch.good) == TOP
     for problem in anything:
         for name in ("send", "close"):
             channel = Letters()
             setattr(channel, name, _throws(problem))
-            watch.monitor.channels = {"email": channel}
+            watch.watch(channel, watch.beat)
             before = watch.pulse()
             watch.half_an_hour()
             assert watch.pulse() != before, problem

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from alarm.life import Interrupted
 from alarm.sink import OK, Delivery, Sink
+from rounds import go_round, watch
 from world import World
 
 from custody.audit.__main__ import main
@@ -32,14 +33,14 @@ def sink(box: World) -> Iterator[Sink]:
     """A relay to which everything has been told that was to be told so far, but for the day's checkpoint."""
     box.at = box.at.replace(hour=5) + timedelta(days=1)
     with Sink(box.clock) as sink:
-        monitor(box.book, sink).round()
+        go_round(monitor(box.book, sink))
         sink.deliveries.clear()
         yield sink
 
 
 def monitor(book: Book, sink: Sink) -> Monitor:
     relay = Relay("127.0.0.1", sink.port, "alarms@test.example", "none", timeout=60)
-    return Monitor(book, {"email": Email(relay, book.clock)}, "https://custody.test")
+    return watch(book, Email(relay, book.clock))
 
 
 def notes(deliveries: list[Delivery]) -> set[str]:
@@ -55,7 +56,7 @@ def test_two_monitors_over_three_days_send_one_mail_a_day(box: World, sink: Sink
             box.at += timedelta(hours=1)
             twin = home.open_book(box.folder, box.clock, secrets.token_bytes)
             for book in (twin, box.book):
-                monitor(book, sink).round()
+                go_round(monitor(book, sink))
             twin.engine.dispose()
         assert Counter(d.to for d in sink.deliveries) == dict.fromkeys(SENIORS, 1)
         assert {d.at for d in sink.deliveries} == {box.at.replace(hour=6) - timedelta(days=1)}
@@ -76,9 +77,8 @@ def test_two_monitors_over_three_days_send_one_mail_a_day(box: World, sink: Sink
 def test_another_monitor_in_the_midst_of_it_tells_nothing_twice(box: World, sink: Sink) -> None:
     box.at += timedelta(hours=1)
     twin = home.open_book(box.folder, box.clock, secrets.token_bytes)
-    first = monitor(box.book, sink)
-    first.channels = {"email": Interrupted(first.channels["email"], monitor(twin, sink))}
-    first.round()
+    real = Email(Relay("127.0.0.1", sink.port, "alarms@test.example", "none", timeout=60), box.clock)
+    go_round(watch(box.book, Interrupted(real, monitor(twin, sink))))
     twin.engine.dispose()
     assert Counter(d.to for d in sink.deliveries) == dict.fromkeys(SENIORS, 1)
 
@@ -86,7 +86,7 @@ def test_another_monitor_in_the_midst_of_it_tells_nothing_twice(box: World, sink
 def test_after_a_week_of_sleep_it_is_told_once(box: World, sink: Sink) -> None:
     box.at += timedelta(days=7, hours=3)
     for _ in range(3):
-        monitor(box.book, sink).round()
+        go_round(monitor(box.book, sink))
         box.at += timedelta(minutes=5)
     assert Counter(d.to for d in sink.deliveries) == dict.fromkeys(SENIORS, 1)
 
@@ -97,12 +97,12 @@ def test_each_attempt_is_the_same_mail(box: World, sink: Sink) -> None:
     expected = box.book.checkpoint()
     sink.on_data = lambda _: "451 4.3.0 later"
     for _ in range(5):
-        monitor(box.book, sink).round()
+        go_round(monitor(box.book, sink))
         box.register(1)
         box.at += timedelta(minutes=2)
     box.at += timedelta(days=1)
     sink.on_data = lambda _: OK
-    monitor(box.book, sink).round()
+    go_round(monitor(box.book, sink))
     first_day = [d for d in sink.deliveries if notes([d]) == {expected}]
     assert {(d.subject, d.body) for d in first_day} == {(first_day[0].subject, first_day[0].body)}
     assert Counter(d.to for d in first_day) == dict.fromkeys(SENIORS, 6)
@@ -114,7 +114,7 @@ def test_each_attempt_is_the_same_mail(box: World, sink: Sink) -> None:
 def test_it_comes_after_the_alarms(box: World, sink: Sink) -> None:
     box.dispatch(1)
     box.at += timedelta(minutes=61)
-    monitor(box.book, sink).round()
+    go_round(monitor(box.book, sink))
     hers = [d.subject for d in sink.deliveries if d.to == "dana@home.test"]
     assert hers[0].startswith("ALARM")
     assert hers[-1].startswith("Checkpoint of ")

@@ -30,12 +30,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from rounds import go_round, watch
 from world import World
 
 from custody.acts import alarms, people
 from custody.errors import Conflict, Forbidden, Refusal
 from custody.facts import Decided
-from custody.monitor import Monitor
 from custody.rules import alarms as alarm_rules
 from custody.rules import consignments as consignment_rules
 from custody.rules import daily, handoffs, incidents, overdue
@@ -230,7 +230,7 @@ class Ladder(RuleBasedStateMachine):
     def sweep(self) -> set[tuple[str, str]]:
         """One round of the real monitor, and the comparison."""
         before = len(self.notebook.messages)
-        Monitor(self.world.book, {"email": self.notebook}, "https://custody.test").round()
+        go_round(watch(self.world.book, self.notebook))
         messages = self.notebook.messages[before:]
         beside = Counter(m.to.partition("@")[0] for m in messages if m.subject == FOUND)
         assert beside == self.beside
@@ -431,7 +431,7 @@ BUDGET = settings(
 def company(template: World, tmp_path: Path) -> World:
     """A company whose people know already what happened while it was set up."""
     Ladder.company = template.copy(tmp_path)
-    Monitor(Ladder.company.book, {"email": Notebook()}, "https://custody.test").round()
+    go_round(watch(Ladder.company.book, Notebook()))
     return Ladder.company
 
 

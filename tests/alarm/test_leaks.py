@@ -15,11 +15,11 @@ import sqlalchemy as sa
 import structlog
 from alarm.test_relay import full
 from prose import prose
+from rounds import go_round, watch
 from world import CAST, World
 
 from custody import orders
 from custody.acts import alarms, consignments, media, people
-from custody.monitor import Monitor
 from custody.readers.inventory import Row
 from custody.readers.mtx import Cartridge, Library
 from custody.rules.incidents import incident_of
@@ -78,13 +78,13 @@ def travel(world: World, item: str) -> str:
 def test_no_message_says_more_than_it_must(box: World, monkeypatch: pytest.MonkeyPatch) -> None:
     items = populate(box, monkeypatch)
     notebook = Notebook()
-    monitor = Monitor(box.book, {"email": notebook}, "https://custody.test")
-    monitor.round()
+    monitor = watch(box.book, notebook)
+    go_round(monitor)
     trips = [travel(box, item) for item in items[:22]]
     alarms.sight(box.book, items[0], "A Wombat carries it through Halloumi street")
     for _ in range(20):
         box.at += timedelta(minutes=10)
-        monitor.round()
+        go_round(monitor)
     with box.book.world() as world:
         incident = incident_of(world, trips[0])
     assert incident is not None
@@ -95,7 +95,7 @@ def test_no_message_says_more_than_it_must(box: World, monkeypatch: pytest.Monke
     box.hand(trips[2], "carl", "ben")
     for _ in range(5):
         box.at += timedelta(minutes=30)
-        monitor.round()
+        go_round(monitor)
     _nothing_shows(notebook.messages)
     with box.book.read() as connection:
         kept = " ".join(connection.scalars(sa.select(tables.Private.text))).lower()
@@ -140,7 +140,7 @@ def test_a_refused_round_logs_no_more(
         sa.event.listen(loose.book.engine, kind, refuse)
     stop = threading.Event()
     monkeypatch.setattr(stop, "wait", lambda _: stop.set())
-    Monitor(loose.book, {"email": Notebook()}, "https://custody.test").run(stop)
+    watch(loose.book, Notebook()).run(stop)
     said = "".join(capsys.readouterr()).lower()
     assert "the disk is full" in said
     assert [word for word in CANARIES if word in prose(said)] == []

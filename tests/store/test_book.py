@@ -764,18 +764,24 @@ def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> N
         for table in ("token", "cosignature", "pin", "self_audit"):
             owner.execute(sa.text(f"DROP TABLE {table}"))
         for change in (
-            "alarm DROP COLUMN part",
-            "person DROP COLUMN appointed",
-            "person RENAME COLUMN appointed_by TO invited_by",
-            "device DROP COLUMN grants",
+            "TABLE alarm DROP COLUMN part",
+            "TABLE person DROP COLUMN appointed",
+            "TABLE person RENAME COLUMN appointed_by TO invited_by",
+            "TABLE device DROP COLUMN grants",
         ):
-            owner.execute(sa.text(f"ALTER TABLE {change}"))
+            owner.execute(sa.text(f"ALTER {change}"))
+        for name in ("person", "set_at"):
+            owner.execute(sa.text(f"DROP INDEX ix_outbox_{name}"))
+        for name in ("set_at", "refused_at"):
+            owner.execute(sa.text(f"ALTER TABLE outbox DROP COLUMN {name}"))
+        owner.execute(sa.text("DROP INDEX ix_notice_about_scheduled"))
+        owner.execute(sa.text("CREATE INDEX ix_notice_about ON notice (about)"))
         owner.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     with pytest.raises(Untrusted, match="custody db upgrade"):
         loose.reopen()
     owner_url = loose.place and loose.place.owner
-    assert home.upgrade(loose.folder, owner_url) == ("0001", "0007")
-    assert home.upgrade(loose.folder, owner_url) == ("0007", "0007")
+    assert home.upgrade(loose.folder, owner_url) == ("0001", "0008")
+    assert home.upgrade(loose.folder, owner_url) == ("0008", "0008")
     loose.reopen()
     assert counts(loose.book) == before
     loose.register(1)

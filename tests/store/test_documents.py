@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 import zxingcpp
 from prose import prose
+from rounds import deliver
 from sqlmodel import SQLModel
 from world import CAST, World
 
 from custody import audit, orders
-from custody.acts import alarms, consignments, documents, notices, people, signing
+from custody.acts import alarms, consignments, documents, people, signing
 from custody.errors import NotFound
 from custody.facts import Described, Statement
 from custody.ledger.envelope import Envelope, event_id
@@ -62,15 +63,10 @@ def describe(
         page.record(Described("P-1", code, page.private(title), tuple(sorted(media)), least, most, "no"))
 
 
-def deliver(world: World) -> None:
-    while notices.deliver(world.book, {"email": Relay(world)}, "https://custody.test").accepted:
-        pass
-
-
 def pass_time(world: World, minutes: int) -> None:
     for _ in range(minutes):
         world.wait(minutes=1)
-        deliver(world)
+        deliver(world.book, {"email": Relay(world)})
 
 
 def lose(world: World, count: int = 7) -> str:

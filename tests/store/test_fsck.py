@@ -116,6 +116,7 @@ def test_each_change_behind_its_back_is_named(loose: World, statement: str, name
         "priority = 2",
         "attempts = 9",
         "attempts = -1",
+        "refused_at = '2026-03-02T09:00:00.000Z'",
         "message = 'all is well'",
         "message = '<0123456789abcdef0123456789abcdef@test.example>'",
     ],
@@ -129,7 +130,7 @@ def test_a_notice_that_waits_otherwise_than_it_was_put_there_is_named(loose: Wor
 
 def test_what_was_taken_up_and_not_sent_is_as_it_must_be(loose: World) -> None:
     for _ in range(2):
-        assert outbox.take(loose.book, loose.at)
+        assert outbox.take(loose.book, 9, 9)
         loose.at += timedelta(minutes=1)
     assert fsck(loose.book) == []
 

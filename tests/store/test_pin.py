@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from rounds import go_round, watch
 from store.test_book import full_disk
 from world import World
 
@@ -19,7 +20,6 @@ from custody.errors import NoRoom, Unreadable, Untrusted
 from custody.facts import SiteOpened
 from custody.ledger.merkle import EMPTY
 from custody.ledger.note import Checkpoint, LogKey
-from custody.monitor import Monitor
 from custody.rules.notices import Message
 from custody.store import export
 from custody.store.nouns import SHELVES
@@ -118,18 +118,18 @@ def test_a_disk_that_is_not_there_unpins_nothing(loose: World, tmp_path: Path) -
 
 def test_the_monitor_keeps_the_pin_and_goes_on_without_it(loose: World, tmp_path: Path) -> None:
     path = tmp_path / "disk" / "pin"
-    monitor = Monitor(loose.book, {"email": Taken()}, "https://custody.test", pin=Pin(path, loose.folder))
-    monitor.round()
+    monitor = watch(loose.book, Taken(), pin=Pin(path, loose.folder))
+    go_round(monitor)
     path.parent.mkdir()
-    monitor.round()
+    go_round(monitor)
     assert path.read_text("utf-8") == loose.book.checkpoint()
     loose.register(1)
     path.write_bytes(b"junk that somebody wrote to stop the alarm")
-    monitor.round()
+    go_round(monitor)
     export.export_tiles(loose.book, tmp_path / "mirror")
     shutil.copy(tmp_path / "mirror" / "checkpoint", path)
     loose.register(1)
-    monitor.round()
+    go_round(monitor)
     assert path.read_text("utf-8") == loose.book.checkpoint()
 
 
@@ -145,7 +145,7 @@ def test_a_pin_that_is_gone_is_not_begun_anew_from_whatever_book_there_is(
         Pin(disk / "pin", old.folder).check(old.book)
     with pytest.raises(Unreadable, match="is gone, and this book has had one there"):
         Pin(disk / "pin", old.folder).keep(old.book)
-    Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=Pin(disk / "pin", old.folder)).round()
+    go_round(watch(old.book, Taken(), pin=Pin(disk / "pin", old.folder)))
     assert list(disk.iterdir()) == []
     Pin(tmp_path / "unmounted" / "pin", old.folder).check(old.book)
     (disk / "pin").write_text(loose.book.checkpoint(), "utf-8")
@@ -231,7 +231,7 @@ def test_a_monitor_whose_book_was_set_back_ends(loose: World, old: World, tmp_pa
     path = tmp_path / "pin"
     Pin(path, loose.folder).keep(loose.book)
     with pytest.raises(Untrusted, match=r"than this book|it is an older copy"):
-        Monitor(old.book, {"email": Taken()}, "https://custody.test", pin=Pin(path, old.folder)).round()
+        go_round(watch(old.book, Taken(), pin=Pin(path, old.folder)))
 
 
 # -------------------------------------------------------------------------------------------- the way back
