@@ -23,7 +23,7 @@ import structlog
 
 from custody.acts import alarms, daily, pulses
 from custody.acts.deliveries import Deliveries
-from custody.clock import Clock
+from custody.clock import Clock, Jump
 from custody.errors import Refusal, Undelivered, Untrusted
 from custody.rules.notices import Channel
 from custody.store.book import Book
@@ -62,6 +62,7 @@ class Monitor:
     _beaten: float | None = field(default=None, init=False)
     _beating: threading.Thread | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
+    _jumps: list[Jump] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.deliveries = Deliveries(self.book, self.channels, self.site, self.monotonic)
@@ -106,9 +107,11 @@ class Monitor:
 
     def _tell_jumps(self) -> None:
         if self.clock is not None:
-            for jump in self.clock.jumps():
-                log.error("the clock was set", ahead=str(jump.by))
-                alarms.clock_jumped(self.book, jump.by)
+            self._jumps += self.clock.jumps()
+            while self._jumps:
+                log.error("the clock was set", ahead=str(self._jumps[0].by))
+                alarms.clock_jumped(self.book, self._jumps[0].by)
+                del self._jumps[0]
 
     def _pin(self) -> None:
         """A second disk that is gone stops nobody from being told; a book behind its pin ends this."""

@@ -258,13 +258,13 @@ def test_that_the_clock_was_set_is_told_at_once_and_climbs_nothing(watch: Watch)
     wrong[0] = timedelta(days=1)
     for _ in range(6):
         world.at += timedelta(seconds=10)
-        watch.monitor.round()
+        watch.go_round()
     wrong[0] = timedelta()
     told = [m.to for m in watch.letters.taken if m.subject == "THE SERVER'S CLOCK WAS SET"]
     assert sorted(told) == ["dana@home.test", "hal@home.test", "sam@home.test"]
     assert world.alarm(later).told == ()
     world.at += timedelta(minutes=60)
-    watch.monitor.round()
+    watch.go_round()
     assert world.alarm(later).rings
 
 
