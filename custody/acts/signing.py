@@ -233,8 +233,8 @@ def _tell_of_a_receiver(page: Page, fact: Enrolled, event: str) -> None:
     world = page.world
     device = world.get(Device, public_key(fact.key).id)
     sites = [site.id for site in world.all(Site) if device.keeps(site.id)]
-    if sites:
-        others = [person for person in overseers(world, *sites) if person != fact.person]
+    others = [person for person in overseers(world, *sites) if person != fact.person]
+    if sites and others:
         tell(page, event, "receiver-enrolled", others)
 
 
