@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Strin
 
 from custody import facts
 from custody.errors import Unreadable
+from custody.outside import cleaned
 from custody.strict import Text
 from custody.zones import zone
 
@@ -74,7 +75,11 @@ Volser = Annotated[str, _BLANKS, _like(facts.Volser)]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_name)
 ]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=2000)]
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=2000),
+    AfterValidator(lambda words: cleaned(words, 10 * 2000, lines=True)),  # an escape has ten characters
+]
 Address = Annotated[
     str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254), AfterValidator(_address)
 ]

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from custody.outside import is_here
 
 
 class Settings(BaseSettings):
@@ -24,7 +27,10 @@ class Settings(BaseSettings):
         "synchronous",
         description="what PostgreSQL's standby is; else `i-accept-that-a-failover-may-lose-hand-offs`",
     )
-    base_url: str = Field("http://127.0.0.1:8080", description="where people sign in; stands in every alert")
+    base_url: str = Field(
+        "http://127.0.0.1:8080",
+        description="where people sign in, by https but on this machine; stands in every alert",
+    )
     label_host: str = Field(
         "", description="host on new labels, permanent and neutral; empty: no labels can be printed yet"
     )
@@ -42,7 +48,7 @@ class Settings(BaseSettings):
     smtp_host: str = Field("", description="mail relay; without one no alert can leave")
     smtp_port: int = Field(587, ge=1, le=65535, description="its port")
     smtp_tls: Literal["starttls", "implicit", "none"] = Field(
-        "starttls", description="how the line is encrypted; none only for a relay on this machine"
+        "starttls", description="how the line is encrypted; none where no password leaves this machine"
     )
     smtp_user: str = Field("", description="user name at the relay, if it wants one")
     smtp_password: str = Field("", description="its password")
@@ -53,3 +59,12 @@ class Settings(BaseSettings):
         description="https address of an outside dead-man's switch, asked once a minute"
         " while the guard finds the book whole",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _encrypted(cls, url: str) -> str:
+        """Passwords, one-time links and session cookies go there."""
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not is_here(parts.hostname or ""):
+            raise ValueError("passwords and one-time links would travel in the clear; give an https address")
+        return url

@@ -1,11 +1,13 @@
 """Fixtures for all: a company in a box, audited whole after each test that used it."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from postgresql import Server
+from stub import Stub
 from world import World
 
 settings.register_profile("patient", deadline=None)  # no test depends on how fast this machine is just now
@@ -95,3 +97,17 @@ def shared(template: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield world
     world.check()
     world.book.engine.dispose()
+
+
+@pytest.fixture
+def stub() -> Iterator[Callable[..., Stub]]:
+    """Makes servers that answer as they are told to."""
+    made: list[Stub] = []
+
+    def make(answer: bytes | Callable[[socket.socket], None]) -> Stub:
+        made.append(Stub(answer))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

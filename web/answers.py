@@ -27,6 +27,7 @@ from custody.errors import (
     Unreadable,
     Untrusted,
 )
+from custody.outside import cleaned
 from labels.sheet import Unprintable
 from web.room import reply, settings
 
@@ -55,6 +56,10 @@ PLAIN: Final = {
 
 KEPT: Final = ("static", "bootstrap.static", "log.hashes", "log.entries")
 """What a browser or a mirror may keep, as the view says for how long; everything else is kept nowhere."""
+
+
+SENTENCE_MOST: Final = 5000
+"""Characters of a refusal: one that lists lines of a table is long."""
 
 
 class Refused(BaseModel):
@@ -128,7 +133,7 @@ def _answer(sentence: str, status: int) -> Any:
 
 def _refuse(refusal: Refusal) -> Any:
     status = next((code for kind, code in STATUS if isinstance(refusal, kind)), 409)
-    return _answer(str(refusal), status)
+    return _answer(cleaned(str(refusal), SENTENCE_MOST, lines=True), status)
 
 
 def _distrust(problem: Untrusted) -> Any:

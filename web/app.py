@@ -16,6 +16,7 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from custody.errors import Unreadable
 from custody.store.book import Book
 from web import (
     alarms,
@@ -76,6 +77,7 @@ def create_app(book: Book, settings: WebSettings, beside: Sequence[Blueprint] = 
     doors.hang(app)
     app.before_request(_allow_photographs)
     CSRFProtect(app)
+    app.before_request(_refuse_nul)
     Bootstrap5(app)
     limiter.init_app(app)
     signin.prepare(app)
@@ -107,3 +109,10 @@ def _allow_photographs() -> None:
     """Before the token is looked for in the form, and after the door: a stranger sends nothing so large."""
     if request.endpoint == "scanner.photograph":
         request.max_content_length = PHOTOGRAPH_MOST
+
+
+def _refuse_nul() -> None:
+    """No text has one, PostgreSQL holds none, and no page shall break on it."""
+    texts = [request.path, *(text for name, found in request.values.lists() for text in (name, *found))]
+    if any("\0" in text for text in texts):
+        raise Unreadable("What was sent holds the character NUL, which is in no text.")

@@ -8,6 +8,8 @@ import re
 from flask import request
 from flask_limiter import Limiter
 
+from custody.outside import cleaned
+
 
 def source() -> str:
     """Where this request comes from, as far as it is counted."""
@@ -23,7 +25,7 @@ def subscriber(address: str) -> str:
     try:
         found = ipaddress.ip_address(bare)
     except ValueError:
-        return address
+        return cleaned(address, 64)
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
         return str(ipaddress.ip_network((found, 64), strict=False))
     return str(found)

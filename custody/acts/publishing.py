@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from custody.errors import Undelivered, Unreadable
 from custody.ledger.note import Checkpoint, Note, VerifierKey
 from custody.ledger.witness import AddCheckpoint, cosignatures, latest_size
+from custody.outside import cleaned
 from custody.store import witnesses
 from custody.store.book import Book
 from custody.store.tree import Tree
@@ -61,7 +62,7 @@ def _ask(book: Book, note: Note, witness: tuple[str, VerifierKey], submit: Submi
                 witnesses.keep(book, size, name, str(line))
                 return Asked(name, size)
             return Asked(name, before, "it answered with no cosignature of its key")
-        words = answer.decode("utf-8", "replace").strip()
+        words = cleaned(answer)
         if status in (409, 422):
             return Asked(
                 name,
@@ -72,7 +73,7 @@ def _ask(book: Book, note: Note, witness: tuple[str, VerifierKey], submit: Submi
             )
         return Asked(name, before, f"it answers {status}: {words}")
     except (Undelivered, Unreadable) as problem:
-        return Asked(name, before, str(problem))
+        return Asked(name, before, cleaned(str(problem)))
 
 
 def _request(book: Book, note: Note, size: int, old: int) -> bytes:

@@ -27,7 +27,7 @@ from typing import Final
 
 from custody.channels.patience import Patience
 from custody.errors import Undelivered
-from custody.outside import cleaned
+from custody.outside import cleaned, is_here
 from custody.rules.notices import Message
 
 KEPT_FOR: Final = 10.0
@@ -42,7 +42,7 @@ class Relay:
     """Where mail is handed over. `tls` is `starttls`, `implicit`, or `none` for a relay on this machine.
 
     In real seconds: `timeout` is for all that comes before the end of a message, from the relay's name on,
-    and `answer` for what it says to that.
+    and `answer` for what it says to that. Undelivered where a password would leave this machine in the clear.
     """
 
     host: str
@@ -54,6 +54,11 @@ class Relay:
     ca_file: str | None = None
     timeout: float = 30.0
     answer: float = 600.0
+
+    def __post_init__(self) -> None:
+        clear = self.tls not in ("starttls", "implicit") and not is_here(self.host)
+        if clear and (self.user or self.password):
+            raise Undelivered(f"the password would travel to {self.host} in the clear", permanent=True)
 
 
 class Email:

@@ -15,6 +15,7 @@ from typing import Final
 
 from custody.channels.patience import Patience
 from custody.errors import Undelivered
+from custody.outside import cleaned, is_here
 
 _LINES: Final = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 _PORTS: Final = {"http": 80, "https": 443}
@@ -28,33 +29,32 @@ def exchange(
     most: int,
     timeout: float,
     body: bytes | None = None,
-    query: bool = False,
+    secret: bool = False,
 ) -> tuple[int, bytes]:
     """The status and the body of the answer to a POST, or to a GET where there is no `body`; or Undelivered.
 
     `timeout` is in seconds, for all of it from the name's look-up on; an answer has `most` bytes. Redirects
-    are not followed. `whose` names the other side in what is told. With `query` the address may have one.
+    are not followed. `whose` names the other side in what is told, and a `secret` address is not told.
     """
-    parts = address(url, whose, query=query)
+    parts = address(url, whose, secret=secret)
+    there = whose if secret else f"{whose} at {url}"
     line = _LINES[parts.scheme](str(parts.hostname), parts.port)
+    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
         with Patience(timeout) as patience:
             line.sock = _reach(parts, patience)
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            line.request("GET" if body is None else "POST", path, body, dict(headers))
+            line.request("GET" if body is None else "POST", target, body, dict(headers))
             with line.getresponse() as response:
                 answer = _read(response, most)
     except (OSError, http.client.HTTPException) as problem:
-        reason = str(problem) or type(problem).__name__
-        raise Undelivered(f"no answer from {whose} at {_shown(parts)}: {reason}", silent=True) from problem
+        reason = cleaned(str(problem)) or type(problem).__name__
+        raise Undelivered(f"no answer from {there}: {reason}", silent=True) from problem
     finally:
         line.close()
     if 300 <= response.status < 400:
-        raise Undelivered(
-            f"{whose} at {_shown(parts)} sends elsewhere: give the address that it moved to, if it did"
-        )
+        raise Undelivered(f"{there} sends elsewhere: give the address that it moved to, if it did")
     if len(answer) > most:
-        raise Undelivered(f"{whose} at {_shown(parts)} answers with more than {most} bytes")
+        raise Undelivered(f"{there} answers with more than {most} bytes")
     return response.status, answer
 
 
@@ -64,11 +64,6 @@ def _reach(parts: urllib.parse.SplitResult, patience: Patience) -> socket.socket
     if parts.scheme == "http":
         return wire
     return ssl.create_default_context().wrap_socket(wire, server_hostname=host)
-
-
-def _shown(parts: urllib.parse.SplitResult) -> str:
-    """The address as it may be told: a query is often a password."""
-    return parts._replace(query="").geturl()
 
 
 def _read(response: http.client.HTTPResponse, most: int) -> bytes:
@@ -82,17 +77,27 @@ def _read(response: http.client.HTTPResponse, most: int) -> bytes:
     return answer
 
 
-def address(url: str, whose: str, *, query: bool = False) -> urllib.parse.SplitResult:
+def address(url: str, whose: str, *, secret: bool = False) -> urllib.parse.SplitResult:
     """An http or https address in its parts, with nothing after its path; Undelivered where it is none.
 
-    With `query` it may have one.
+    One that is `secret` may have a query, is told in no message, and is https or of this machine. A user's
+    name and password stand in none: they would be told, and not sent.
     """
+    told = "what is given" if secret else cleaned(url)
+    parts = _parts(url)
+    if parts is None or (parts.query and not secret):
+        raise Undelivered(f"{told} is no http or https address of {whose}", permanent=True)
+    if secret and parts.scheme == "http" and not is_here(str(parts.hostname)):
+        raise Undelivered(f"{told} would reach {whose} in the clear: give an https address", permanent=True)
+    return parts
+
+
+def _parts(url: str) -> urllib.parse.SplitResult | None:
     try:
         parts = urllib.parse.urlsplit(url)
         name, _ = (parts.hostname or "").encode("idna"), parts.port
-        plain = url.isprintable() and " " not in url and (parts.path + parts.query).isascii()
-        if parts.scheme in _LINES and name and plain and not parts.fragment and (query or not parts.query):
-            return parts
     except ValueError:  # a bracket, a name or a port that is none
-        pass
-    raise Undelivered(f"{url} is no http or https address of {whose}", permanent=True)
+        return None
+    plain = url.isprintable() and " " not in url and "@" not in parts.netloc
+    ascii_ = parts.path.isascii() and parts.query.isascii()
+    return parts if parts.scheme in _LINES and name and plain and ascii_ and not parts.fragment else None

@@ -8,6 +8,7 @@ from typing import Final
 from custody.channels.http import address, exchange
 from custody.errors import Undelivered
 from custody.ledger.bundle import MEMBER_MOST
+from custody.outside import is_here
 
 TIMEOUT: Final = 60.0
 
@@ -18,7 +19,7 @@ def fetcher(url: str, token: str, timeout: float = TIMEOUT) -> Callable[[str], b
     Undelivered at once where the token would travel in the clear.
     """
     parts = address(url, "the log")
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+    if parts.scheme == "http" and not is_here(str(parts.hostname)):
         raise Undelivered(f"{url} would get the token in the clear: give an https address", permanent=True)
     if not token or not token.isascii() or not token.isprintable():
         raise Undelivered("what is given as a token is none", permanent=True)

@@ -8,9 +8,15 @@ Exit codes: 0 done; 1 the evidence is not sound (`audit`) or something was refus
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Final, NoReturn
+
+from custody.outside import cleaned
+
+LONGEST: Final = 1 << 14
+"""Characters of what is logged or said at once: a traceback, a refusal with its list."""
 
 NEEDS_SERVER: Final = (
     "This needs more than the offline auditor: pip install 'media-custody[server]'.\n"
@@ -46,8 +52,14 @@ COMMANDS: Final = {
 
 
 def _log_as_json() -> None:
-    """A line of JSON an event, on standard error. A traceback is told without the values in it."""
+    """A line of JSON an event, on standard error, of clean words alone; a traceback without its values."""
     import structlog  # noqa: PLC0415 - absent where only the auditor is installed
+
+    def clean(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {
+            name: cleaned(value, LONGEST, lines=name == "exception") if isinstance(value, str) else value
+            for name, value in event.items()
+        }
 
     structlog.configure(
         processors=[
@@ -55,6 +67,7 @@ def _log_as_json() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            clean,
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -63,10 +76,8 @@ def _log_as_json() -> None:
 
 def main() -> NoReturn:
     """The entry point of the `custody` command."""
-    try:
-        import click  # noqa: PLC0415 - absent where only the auditor is installed
-    except ModuleNotFoundError:
-        sys.exit(f"{NEEDS_SERVER}")
+    if importlib.util.find_spec("click") is None:  # only the auditor is installed
+        sys.exit(NEEDS_SERVER)
     from pydantic import ValidationError  # noqa: PLC0415 - as above
 
     from custody.errors import Refusal, Untrusted  # noqa: PLC0415 - beside it
@@ -76,22 +87,27 @@ def main() -> NoReturn:
     try:
         _commands()(prog_name="custody")
     except Refusal as problem:
-        click.echo(str(problem), err=True)
+        _say(str(problem))
         sys.exit(1)
     except Untrusted as problem:
-        click.echo(str(problem), err=True)
+        _say(str(problem))
         sys.exit(2)
     except OSError as problem:
-        click.echo(told(problem), err=True)
+        _say(told(problem))
         sys.exit(2)
     except ValidationError as problem:
         if problem.title != "Settings":
             raise
         for error in problem.errors():
             name = "_".join(str(part) for part in error["loc"]).upper()
-            click.echo(f"CUSTODY_{name}: {error['msg']} (it is {error['input']!r}).", err=True)
+            _say(f"CUSTODY_{name}: {error['msg'].removeprefix('Value error, ')} (it is {error['input']!r}).")
         sys.exit(2)
     sys.exit(0)
+
+
+def _say(words: str) -> None:
+    """To standard error. Sentences quote what others wrote, and a terminal would obey it."""
+    print(cleaned(words, LONGEST, lines=True), file=sys.stderr)  # noqa: T201 - a command that prints
 
 
 def _commands() -> Any:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from custody.channels.email import Email, Relay
 from custody.channels.heartbeat import Heartbeat
 from custody.clock import Clock
+from custody.errors import Undelivered
 from custody.ledger.keys import SigningKey
 from custody.rules.notices import Channel
 from custody.settings import Settings
@@ -108,27 +109,38 @@ def draw_identity() -> str:
 
 
 def channels(settings: Settings, now: Callable[[], datetime]) -> dict[str, Channel]:
-    """The ways to reach people that these settings give."""
+    """The ways to reach people that these settings give; UsageError as `relay`."""
     return {"email": Email(relay(settings), now)}
 
 
 def relay(settings: Settings) -> Relay:
-    """The mail relay of these settings; UsageError where they name none."""
+    """The mail relay of these settings; UsageError where they name none, or one that is not to be used."""
     if not settings.smtp_host or not settings.mail_from:
         raise click.UsageError(
             "No alert can leave without a mail relay: set CUSTODY_SMTP_HOST and CUSTODY_MAIL_FROM."
         )
-    return Relay(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        sender=settings.mail_from,
-        tls=settings.smtp_tls,
-        user=settings.smtp_user,
-        password=settings.smtp_password,
-        ca_file=settings.smtp_ca or None,
-    )
+    with _said_of("CUSTODY_SMTP_TLS"):
+        return Relay(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            sender=settings.mail_from,
+            tls=settings.smtp_tls,
+            user=settings.smtp_user,
+            password=settings.smtp_password,
+            ca_file=settings.smtp_ca or None,
+        )
 
 
 def heartbeat(settings: Settings) -> Callable[[], None] | None:
-    """The sign of life to the outside switch, if one is set."""
-    return Heartbeat(settings.heartbeat_url).beat if settings.heartbeat_url else None
+    """The sign of life to the outside switch, if one is set; UsageError where it is not to be used."""
+    with _said_of("CUSTODY_HEARTBEAT_URL"):
+        return Heartbeat(settings.heartbeat_url).beat if settings.heartbeat_url else None
+
+
+@contextlib.contextmanager
+def _said_of(setting: str) -> Iterator[None]:
+    """What a channel refuses from the beginning is said of the setting that it comes from."""
+    try:
+        yield
+    except Undelivered as problem:
+        raise click.UsageError(f"{setting}: {problem}.") from None

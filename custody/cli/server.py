@@ -12,12 +12,13 @@ from gunicorn.app.base import BaseApplication
 
 from custody.cli import worker
 from custody.garbage import search_seldom
+from custody.outside import is_here
 from custody.settings import Settings
 
 
 def check_listening(host: str, port: int, *, encrypted: bool) -> None:
     """Refuses a port in use (exit 2), and an open address without encryption: keys need a secure origin."""
-    if host not in ("127.0.0.1", "localhost", "::1") and not encrypted:
+    if not is_here(host) and not encrypted:
         raise click.UsageError(
             f"{host} can be reached from outside, so it needs CUSTODY_TLS_CERTIFICATE and CUSTODY_TLS_KEY."
             " Or listen on 127.0.0.1, with a proxy in front that encrypts."

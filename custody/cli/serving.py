@@ -73,7 +73,8 @@ def serve(folder: Path, without_monitor: bool) -> None:
     guard = None if without_monitor else VerdictFile(folder)
     server = Server(lambda: pages(parts.open_book(folder), web_settings(settings, folder, guard)), settings)
     if not without_monitor:
-        parts.channels(settings, parts.clock)
+        parts.channels(settings, parts.clock)  # a setting that is refused is said here, and not by a child
+        parts.heartbeat(settings)
         command = [sys.executable, "-m", "custody", "monitor", "--book", str(folder)]
         Supervisor("monitor", [*command, "--parent", str(os.getpid())]).start()
         command = [sys.executable, "-m", "custody", "fsck", "--nightly", "--book", str(folder)]

@@ -29,6 +29,7 @@ from typing_extensions import override
 
 from custody.errors import Away, Conflict, Forged, NoRoom, Unreadable, Untrusted
 from custody.files import told
+from custody.outside import is_here
 
 BUSY: Final = timedelta(seconds=30)
 """So long a writer waits for the database's own lock; in SQLite it has waited for other writers before."""
@@ -38,6 +39,8 @@ IN_THE_FOLDER: Final = "sqlite:book.db"
 """Where the tables of a book are, unless its folder says otherwise."""
 MAY_LOSE: Final = "i-accept-that-a-failover-may-lose-hand-offs"
 """What must be set before a standby may follow for which no commit waits."""
+_ENCRYPTED: Final = ("require", "verify-ca", "verify-full")
+"""libpq's modes in which a line is encrypted or is none; left to itself it takes what it is given."""
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]{1,60}\.db", re.ASCII)
 DRIVER: Final = "postgresql+psycopg://"
 _LOCK: Final = int.from_bytes(b"custody", "big")
@@ -420,7 +423,7 @@ def _insert(dialect: sa.Dialect, table: sa.Table, names: tuple[str, ...]) -> str
 
 
 def _check_address(address: str) -> None:
-    """Unreadable where libpq could not read it, or where a password stands in it."""
+    """Unreadable where libpq could not read it, where a password stands in it or might pass in the clear."""
     import psycopg  # noqa: PLC0415 - a book in SQLite needs no driver
 
     try:
@@ -433,6 +436,13 @@ def _check_address(address: str) -> None:
         raise Unreadable(
             "The database's address holds a password. Leave it out, and put it into a file that only the"
             " server's account can read: ~/.pgpass, or the one that PGPASSFILE names."
+        )
+    hosts = str(parts.get("hostaddr") or parts.get("host") or os.environ.get("PGHOST", "")).split(",")
+    remote = [host for host in hosts if host and not host.startswith(("/", "@")) and not is_here(host)]
+    if remote and (parts.get("sslmode") or os.environ.get("PGSSLMODE")) not in _ENCRYPTED:
+        raise Unreadable(
+            f"The line to the database on {remote[0]} might be in the clear, and with it the password, names"
+            " and addresses. Put sslmode=verify-full into its address (docs/postgresql.md)."
         )
 
 

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custody.outside import MOST, cleaned
+from custody.outside import MOST, cleaned, is_here
+
+
+def plain(text: str) -> bool:
+    return text.replace("\u200c", "").replace("\u200d", "").isprintable()
+
 
 any_text = st.text(st.characters(codec=None), max_size=40)
 
@@ -23,6 +28,7 @@ any_text = st.text(st.characters(codec=None), max_size=40)
         ("caf\udce9.jpg", r"caf\udce9.jpg"),  # a name of a file that is no UTF-8, as Python gives it
         ("  Grüße,\u00a0你好\u3000\n", "Grüße, 你好"),
         ("\U000e0041", r"\U000e0041"),  # a tag: no screen shows it
+        ("क्\u200dष", "क्\u200dष"),
         (b"", ""),
     ],
 )
@@ -33,15 +39,28 @@ def test_what_is_made_of_words(words: str | bytes, clean: str) -> None:
 @given(any_text | st.binary(max_size=60), st.integers(1, 30))
 def test_it_is_one_printable_line_of_that_length_and_stays_as_it_is(words: str | bytes, most: int) -> None:
     clean = cleaned(words, most)
-    assert clean.isprintable()
+    assert plain(clean)
     assert len(clean) <= most
     assert cleaned(clean, most) == clean
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", "LOCALHOST"])
+def test_what_is_sent_here_passes_no_wire(host: str) -> None:
+    assert is_here(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "mail.test", "localhost.evil.test", "127.0.0.1.evil.test", "127.1", "10.0.0.1", "::"],
+)
+def test_any_other_host_is_outside(host: str) -> None:
+    assert not is_here(host)
 
 
 @given(any_text, st.integers(1, 30))
 def test_of_several_lines_each_is_one(words: str, most: int) -> None:
     clean = cleaned(words, most, lines=True)
-    assert all(line.isprintable() for line in clean.split("\n"))
+    assert plain(clean.replace("\n", ""))
     assert len(clean) <= most
     assert cleaned(clean, most, lines=True) == clean
 

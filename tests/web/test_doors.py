@@ -184,3 +184,25 @@ def test_an_act_asks_again_behind_its_door(office: Any) -> None:
     assert answer.status_code == 403
     assert "at NORTH" in answer.get_json()["refusal"]
     assert office.world.consignment(name).state == "requested"
+
+
+@pytest.mark.on("sqlite", "postgresql")
+@pytest.mark.parametrize("name", ["nobody", "ada", "mona", "dana"])
+def test_a_nul_breaks_no_page(busy: Any, name: str) -> None:
+    """PostgreSQL refuses it in any text, which was an error of ours and no page of theirs."""
+    client = busy.stranger() if name == "nobody" else busy.as_(name)
+    token = busy.token(client, "/login" if name == "nobody" else "/devices")
+    for rule, method in pairs(busy.app):
+        if rule.endpoint not in DOORS or method in ("HEAD", "OPTIONS") or rule.endpoint == "security.logout":
+            continue
+        at = address(busy.app, rule, busy.world)
+        kept_out = name == "nobody" and DOORS.get(rule.endpoint) != PUBLIC
+        wanted = (302, 401) if kept_out else (403, 422)
+        for sent in ({"query_string": {"words\0": "x"}}, {"query_string": {"site": "\0"}}):
+            answer = client.open(at, method=method, headers={"X-CSRFToken": token}, **sent)
+            assert answer.status_code in wanted, (rule, method, answer.data)
+        if method == "POST":
+            form = {"csrf_token": token, "email": "a\0@home.test", "words": "\0"}
+            assert client.post(at, data=form).status_code in wanted, rule
+    for path in ("/media/%00", "/people/%00", "/consignments/C-1%00", "/begin/%00", "/M/%00", "/%00"):
+        assert client.get(path).status_code in (302, 403, 404, 422), path
