@@ -1,4 +1,9 @@
-"""Files of this machine: read up to a length, written whole, kept from other accounts, and why one failed."""
+"""Files of this machine: read up to a length, written whole, kept from other accounts, and why one failed.
+
+What lies where somebody else can write is named by whoever likes: a pipe would be waited for and a device
+never ends, a link leads anywhere. So only a regular file is ever read, and in a folder of others' making no
+link is followed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from custody.errors import Conflict, Unreadable
+from custody.outside import cleaned
 
 SMALL: Final = 1 << 20
 """Bytes that a policy, a checkpoint, a receipt, a key or a token has at most, and many times over."""
@@ -25,13 +31,73 @@ _NOT_OF_FOLDERS: Final = (errno.EACCES, errno.EBADF, errno.EINVAL)
 """What Windows and some network shares say of a folder that is to be on the disk."""
 
 
-def read(path: Path, most: int = SMALL) -> bytes:
-    """What is in the file, of `most` bytes; Unreadable where it is longer, OSError as the system says."""
-    with path.open("rb") as file:
+def read(path: Path, most: int = SMALL, *, follow: bool = True) -> bytes:
+    """What is in the file, as `opened`."""
+    with opened(path, most, follow=follow) as file:
         data = file.read(most + 1)
-    if len(data) > most:
-        raise Unreadable(f"{path} is longer than {most:,} bytes: this is another file than is wanted here.")
+    if len(data) > most:  # it has grown
+        raise Unreadable(_too_long(path, most))
     return data
+
+
+@contextlib.contextmanager
+def opened(path: Path, most: int, *, follow: bool = True) -> Iterator[BinaryIO]:
+    """The regular file of this name, to be read. OSError as the system says.
+
+    Unreadable where it is longer than `most` bytes, or is no file; unless `follow`, where it is a link.
+    """
+    _check_file(path, path.stat() if follow else path.lstat())  # opening a tape's device may turn the tape
+    flags = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    with open(path, "rb", opener=lambda name, how: os.open(name, how | flags)) as file:
+        status = os.fstat(file.fileno())
+        _check_file(path, status)
+        if status.st_size > most:
+            raise Unreadable(_too_long(path, most))
+        yield file
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable(f"{_shown(path)} is {_kind(status.st_mode)}, and no file: nothing was read from it.")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a link" if stat.S_ISLNK(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+
+
+def _too_long(path: Path, most: int) -> str:
+    return f"{_shown(path)} is longer than {most:,} bytes: this is another file than is wanted here."
+
+
+def listed(folder: Path, most: int) -> dict[str, int]:
+    """The files in this folder and in those below: path from here, with `/`, and length in bytes.
+
+    Nothing is followed. Unreadable where anything but folders and files is found, or more than `most` of
+    them; what a file system keeps at its root (`lost+found`) is passed over.
+    """
+    found: dict[str, int] = {}
+    waiting, count = [""], 0
+    while waiting:
+        above = waiting.pop()
+        with os.scandir(folder / above) as entries:
+            for entry in entries:
+                name, status = f"{above}{entry.name}", entry.stat(follow_symlinks=False)
+                count += 1
+                if count > most:
+                    raise Unreadable(f"{_shown(folder)} holds more than {most:,} files and folders.")
+                if not stat.S_ISDIR(status.st_mode):
+                    _check_file(folder / name, status)
+                    found[name] = status.st_size
+                elif name != "lost+found":
+                    waiting.append(f"{name}/")
+    return found
+
+
+def _shown(path: Path) -> str:
+    """Whoever made a file chose each character of its name."""
+    return cleaned(str(path))
 
 
 @contextlib.contextmanager
@@ -40,7 +106,7 @@ def about(path: Path) -> Iterator[None]:
     try:
         yield
     except Unreadable as problem:
-        raise Unreadable(f"{path}: {problem}") from problem
+        raise Unreadable(f"{_shown(path)}: {problem}") from problem
 
 
 @contextlib.contextmanager
@@ -175,7 +241,7 @@ def told(problem: OSError) -> str:
     if problem.filename is None or isinstance(problem.filename, int):
         return f"What was read or written broke off: {why}."
     path = Path(os.fsdecode(problem.filename))
-    words = f"{path} cannot be read or written: {why}."
+    words = f"{_shown(path)} cannot be read or written: {why}."
     if isinstance(problem, PermissionError):
         words += f" {_whose(path)}, and this runs as {_name(os.geteuid())}."
     return words

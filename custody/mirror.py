@@ -14,10 +14,11 @@ from typing import Final
 
 from custody import files
 from custody.errors import Conflict, Unreadable
-from custody.ledger.bundle import ENTRIES_MOST
+from custody.ledger.bundle import ENTRIES_MOST, FILES_MOST, MEMBER_MOST
 from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Policy
 from custody.ledger.tiles import WIDTH, Tile, Tree, hash_tiles, paths, read_entry_bundle, tiles
+from custody.outside import cleaned
 
 _SPOILT: Final = "Restore nothing from this mirror. Make a new one, and keep this one to be looked at."
 _NOT_THIS: Final = "Nothing was taken from it; keep the mirror, and ask whose history this is."
@@ -26,12 +27,12 @@ _NOT_THIS: Final = "Nothing was taken from it; keep the mirror, and ask whose hi
 def state(folder: Path) -> Checkpoint | None:
     """The checkpoint of what is in the folder; None where nothing is yet.
 
-    Unreadable where a file that it calls for is missing or was cut short, and where tiles are there without
-    one. What is in them `check` reads.
+    Unreadable where a file that it calls for is missing or was cut short, where tiles are there without one,
+    and where a link, a pipe or a device is there. What is in them `check` reads.
     """
-    path = folder / "checkpoint"
-    if not path.exists():
-        if any(not found.is_dir() for found in folder.glob("tile/**/*")):
+    path, lengths = folder / "checkpoint", files.listed(folder, FILES_MOST)
+    if path.name not in lengths:
+        if any(name.startswith("tile/") for name in lengths):
             raise Unreadable(
                 f"{folder} has tiles and no file `checkpoint`: what this mirror had seen is not known, and"
                 " nothing is written over it. Make a new one in another folder, and keep this one to be"
@@ -39,19 +40,12 @@ def state(folder: Path) -> Checkpoint | None:
             )
         return None
     with files.about(path):
-        checkpoint = Checkpoint.of(files.read(path))
+        checkpoint = Checkpoint.of(files.read(path, follow=False))
     for tile in tiles(checkpoint.size):
-        length = _length(folder / tile.path)
+        length = lengths.get(tile.path, 0)
         if length == 0 or (tile.level is not None and length != 32 * tile.width):
             raise Unreadable(f"{folder / tile.path} is missing, or was cut short. {_SPOILT}")
     return checkpoint
-
-
-def _length(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 @contextlib.contextmanager
@@ -138,13 +132,12 @@ def check(folder: Path, policy: bytes, tell: Callable[[int, int], None] = lambda
     with alone(folder):
         state(folder)
         here = Policy.read(policy).open(files.read(folder / "checkpoint")).checkpoint
-        wanted = {folder / "checkpoint", *(folder / path for path in paths(here.size))}
-        there = folder.rglob("*")
-        if odd := [p for p in there if p.is_symlink() or not (p.is_dir() or p in wanted)]:
-            raise Unreadable(f"{min(odd)} is no part of the log. Take it out of the mirror.")
+        if odd := set(files.listed(folder, FILES_MOST)) - {"checkpoint", *paths(here.size)}:
+            stray = cleaned(str(folder / min(odd)))
+            raise Unreadable(f"{stray} is no part of the log. Take it out of the mirror.")
         edge = Frontier()
         for path, data in hash_tiles(_read_again(folder, here.size, edge, tell)):
-            if (folder / path).read_bytes() != data:
+            if _read(folder, path) != data:
                 raise Unreadable(f"{folder / path} is not what the entries beside it make. {_SPOILT}")
         if edge.root() != here.root:
             raise Unreadable(f"The entries in {folder} do not make the root that was signed. {_SPOILT}")
@@ -156,7 +149,7 @@ def _read_again(folder: Path, size: int, edge: Frontier, tell: Callable[[int, in
     for tile in tiles(size):
         if tile.level is None:
             try:
-                entries = read_entry_bundle((folder / tile.path).read_bytes(), tile.width)
+                entries = read_entry_bundle(_read(folder, tile.path), tile.width)
             except Unreadable as problem:
                 raise Unreadable(f"{folder / tile.path}: {problem} {_SPOILT}") from None
             for leaf in map(leaf_hash, entries):
@@ -171,10 +164,9 @@ def _add(folder: Path, size: int, note: bytes, lacking: Iterable[tuple[str, byte
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         _write(folder / path, data)
     _write(folder / "checkpoint", note)
-    wanted = {folder / path for path in paths(size)}
-    for found in [*folder.glob("tile/**/*")]:  # older partial tiles, and what was never vouched for
-        if found not in wanted and not found.is_dir():
-            _take_away(found)
+    there = {name for name in files.listed(folder, FILES_MOST) if name.startswith("tile/")}
+    for stray in there.difference(paths(size)):  # older partial tiles, and what was never vouched for
+        _take_away(folder / stray)
 
 
 class _Pull:
@@ -224,7 +216,11 @@ class _Pull:
             _same(self._edge.root(), self._here)
 
     def _read(self, tile: Tile) -> bytes:
-        return (self._folder / tile.path).read_bytes()
+        return _read(self._folder, tile.path)
+
+
+def _read(folder: Path, path: str) -> bytes:
+    return files.read(folder / path, MEMBER_MOST, follow=False)
 
 
 def _same(root: bytes, checkpoint: Checkpoint) -> None:

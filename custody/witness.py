@@ -81,10 +81,10 @@ class Witness:
         for file in ("vkey", "key.pem"):
             if not (folder / file).is_file():
                 raise Untrusted(f"{folder / file} is missing. Restore it, or make a witness with a new key.")
-        self.vkey = (folder / "vkey").read_text("utf-8").rstrip("\n")
+        self.vkey = files.read(folder / "vkey").decode("utf-8", "replace").rstrip("\n")
         name = VerifierKey.read(self.vkey).name
         with files.about(folder / "key.pem"):
-            self._key = WitnessKey.from_pem(name, (folder / "key.pem").read_bytes())
+            self._key = WitnessKey.from_pem(name, files.read(folder / "key.pem"))
         if str(self._key.verifier) != self.vkey:
             raise Untrusted(f"{folder / 'key.pem'} is not the key that vkey names. Restore the right one.")
         self._database = (folder / "witness.db").resolve().as_uri() + "?mode=rw"  # never made in passing

@@ -45,6 +45,7 @@ from custody.ledger.merkle import Frontier, leaf_hash
 from custody.ledger.note import Checkpoint, Note, Opened, Policy
 from custody.ledger.receipt import HEADER, Receipt
 from custody.ledger.tiles import WIDTH, Tile, hash_tiles, read_entry_bundle, tiles
+from custody.outside import cleaned
 from custody.rules.history import check_signatures, evolve, known_keys, signing_keys
 from custody.rules.world import Event, seen_root, seen_size
 
@@ -85,7 +86,7 @@ def verify(
         _verify(report, bundle, trust, genesis, pins=pins, tell=tell)
         report.sound = True
     except Failed as verdict:
-        report.failed, report.why, report.entry = verdict.step, verdict.why, verdict.entry
+        report.failed, report.why, report.entry = verdict.step, cleaned(verdict.why), verdict.entry
     return report
 
 

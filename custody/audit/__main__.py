@@ -15,7 +15,9 @@ from custody import files
 from custody.audit import Tell, verify, whole
 from custody.audit.report import Report, json_text, text
 from custody.errors import Conflict, Forged, Unreadable
+from custody.ledger.bundle import BYTES_MOST
 from custody.ledger.note import Checkpoint, Policy
+from custody.outside import cleaned
 
 Form = Callable[[Report], bytes]
 FORMS: Final[Mapping[str, Form]] = {
@@ -76,7 +78,7 @@ def main(
         print(f"The notebook cannot be read or written: {problem}.", file=sys.stderr)
         return 2
     except (Conflict, Unreadable) as problem:
-        print(problem, file=sys.stderr)
+        print(cleaned(str(problem)), file=sys.stderr)
         return 2
     return 0 if report.sound else 1
 
@@ -95,7 +97,7 @@ def _report(chosen: argparse.Namespace, tell: Tell) -> Report:
     with contextlib.ExitStack() as opened:
         bundle = chosen.bundle
         if not bundle.is_dir():
-            bundle = opened.enter_context(bundle.open("rb"))
+            bundle = opened.enter_context(files.opened(bundle, BYTES_MOST))
         return verify(bundle, policy, genesis=chosen.genesis, pins=pins, notebook=chosen.notebook, tell=tell)
 
 

@@ -152,6 +152,8 @@ class Notebook(World):
         self._counts: dict[type[Noun], int] = {}
         self._events: set[str] = set()
         self._met = bytearray(SLOTS)
+        if path is not None and path.exists() and not path.is_file():
+            raise Unreadable(f"{path} is no file, and so no notebook: name another.")
         self._database = sqlite3.connect(path or "", timeout=0, isolation_level=None, check_same_thread=False)
         self.close = weakref.finalize(self, self._database.close)
         self.standing = self._open()

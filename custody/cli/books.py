@@ -232,7 +232,7 @@ def export(folder: Path, target: Path, tiles: bool) -> None:
     book = parts.open_book(folder)
     if tiles:
         exports.export_tiles(book, target)
-        note = (target / "checkpoint").read_bytes()
+        note = files.read(target / "checkpoint")
     else:
         note = exports.export_bundle(book, target)
     click.echo(

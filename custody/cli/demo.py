@@ -6,6 +6,7 @@ import base64
 import email
 import email.policy
 import logging
+import re
 import secrets
 import shutil
 import socket
@@ -30,6 +31,7 @@ from custody.channels.email import Relay
 from custody.cli.server import check_listening
 from custody.cli.serving import pages
 from custody.cli.story import CAST, FOUND_PHONE, LABEL_HOST, Clock, Story
+from custody.ledger.bundle import BYTES_MOST
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts
 from web.app import Letter, WebSettings
@@ -49,7 +51,7 @@ class Inbox:
         """Aiosmtpd hands a message over."""
         number = len(self.letters) + 1
         to = envelope.rcpt_tos[0]
-        name = f"{number:03d}-{to.partition('@')[0]}.eml"
+        name = f"{number:03d}-{re.sub('[^a-z0-9]', '', to.partition('@')[0])}.eml"
         (self.folder / name).write_bytes(envelope.content)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         at = self.now() if self.now else datetime.fromtimestamp(0).astimezone()
@@ -92,7 +94,7 @@ def _make_room(out: Path) -> None:
     """An earlier demo is replaced; anything else is left alone."""
     policy = out / "book" / "policy"
     if out.exists() and any(out.iterdir()):
-        if not policy.is_file() or not policy.read_text("ascii").startswith(f"log {DEMO_ORIGIN}+"):
+        if not policy.is_file() or not files.read(policy).startswith(f"log {DEMO_ORIGIN}+".encode()):
             raise click.UsageError(
                 f"{out} holds something that is no demo. Choose another folder with --out."
             )
@@ -125,8 +127,8 @@ def _close(out: Path, story: Story) -> None:
     click.echo(
         f"\nFrom the deadline to senior management's mail: {seconds:.2f} seconds. It took 30 days in 2024."
     )
-    with (out / "bundle.zip").open("rb") as bundle:
-        report = auditor.verify(bundle, (out / "policy").read_bytes(), genesis=story.genesis)
+    with files.opened(out / "bundle.zip", BYTES_MOST) as bundle:
+        report = auditor.verify(bundle, files.read(out / "policy"), genesis=story.genesis)
     click.echo(f"The auditor, offline, from {out}/bundle.zip: {report.sentence}")
     python = Path(sys.executable)
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python.name

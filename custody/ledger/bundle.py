@@ -18,9 +18,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from custody import files
 from custody.errors import Unreadable
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import paths
+from custody.outside import cleaned
 
 VERSION: Final = 20
 DATE: Final = 0x21
@@ -29,6 +31,8 @@ MEMBERS_MOST: Final = 0xFFFF
 BYTES_MOST: Final = 0xFFFFFFFF
 ENTRIES_MOST: Final = 8_000_000
 MEMBER_MOST: Final = 256 * (2 + 0xFFFF)
+FILES_MOST: Final = 4 * ENTRIES_MOST // 256
+"""In a folder of tiles, with the folders in it: nearly twice of what the longest log has."""
 
 
 class NoBundle(Unreadable):
@@ -107,23 +111,27 @@ def read(source: BinaryIO) -> Iterator[tuple[str, bytes]]:
 def read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     """The same from a folder of tiles. Unreadable where a file is missing, or one is there too many.
 
-    NoBundle where it has no checkpoint.
+    NoBundle where it has no checkpoint. Whoever made the folder may have put anything into it: no link is
+    followed, and nothing is read but files of the names and lengths that a log has.
     """
     if not (folder / "checkpoint").exists():
         raise NoBundle(f"{folder} is no folder of tiles: it has no file `checkpoint`.")
     try:
-        note = (folder / "checkpoint").read_bytes()
+        note = files.read(folder / "checkpoint", follow=False)
         yield "checkpoint", note
-        wanted = ["checkpoint", *paths(Checkpoint.of(note).size)]
-        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+        size = Checkpoint.of(note).size
+        if size > ENTRIES_MOST:
+            raise Unreadable(f"At most {ENTRIES_MOST:,} entries are read; this checkpoint says {size:,}.")
+        wanted = ["checkpoint", *paths(size)]
+        found = set(files.listed(folder, FILES_MOST))
         if missing := set(wanted) - found:
             raise Unreadable(f"{min(missing)} is missing from the folder.")
         if strays := found - set(wanted):
-            raise Unreadable(f"{min(strays)} is no part of this log. Judge the folder without it.")
+            raise Unreadable(f"{cleaned(min(strays))} is no part of this log. Judge the folder without it.")
         for path in wanted[1:]:
-            yield path, (folder / path).read_bytes()
+            yield path, files.read(folder / path, MEMBER_MOST, follow=False)
     except OSError as problem:
-        raise Unreadable(f"{problem.filename}: {problem.strerror}.") from problem
+        raise Unreadable(files.told(problem)) from problem
 
 
 def _is_a_zip(source: BinaryIO) -> None:

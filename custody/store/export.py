@@ -18,6 +18,7 @@ from custody.audit import verify
 from custody.errors import NoRoom, Unreadable, Untrusted
 from custody.facts import Received, Statement
 from custody.ledger import bundle
+from custody.ledger.bundle import MEMBER_MOST
 from custody.ledger.envelope import Envelope
 from custody.ledger.note import Checkpoint
 from custody.ledger.tiles import WIDTH, Tile, read_entry_bundle, tiles
@@ -96,7 +97,7 @@ def restore(book: Book, source: Path, tell: Callable[[int, int], None] = lambda 
         raise Unreadable("The book is not an older state of this mirror: nothing was taken from it.")
     if not report.sound:
         raise Unreadable(f"The mirror is not sound, and nothing was taken from it: {report.why}")
-    note = (source / "checkpoint").read_bytes()
+    note = files.read(source / "checkpoint", follow=False)
     there = book.trust.open(note).checkpoint
     before = Checkpoint.of(newest).size
     done, lost = before, 0
@@ -124,7 +125,8 @@ def _transactions(folder: Path, size: int, since: int) -> Iterator[list[bytes]]:
     transaction = []
     for tile in tiles(size):
         if tile.level is None and tile.number * WIDTH + tile.width > since:
-            entries = read_entry_bundle((folder / tile.path).read_bytes(), tile.width)
+            data = files.read(folder / tile.path, MEMBER_MOST, follow=False)
+            entries = read_entry_bundle(data, tile.width)
             for entry in entries[max(0, since - tile.number * WIDTH) :]:
                 transaction.append(entry)
                 if isinstance(Statement.read(Envelope.read(entry).payload).fact, Received):

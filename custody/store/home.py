@@ -257,13 +257,13 @@ def open_book(folder: Path, clock: Clock, random: Random, *, may_lose: bool = Fa
     for name in ("policy", "keys/log.pem", "keys/server.pem"):
         if not (folder / name).is_file():
             raise Untrusted(f"{folder / name} is missing. Restore it: a backup has it.")
-    policy = (folder / "policy").read_bytes()
+    policy = files.read(folder / "policy")
     origin = _origin(folder / "policy", policy)
     log_pem, server_pem = folder / "keys" / "log.pem", folder / "keys" / "server.pem"
     with files.about(log_pem):
-        log_key = LogKey.from_pem(origin, log_pem.read_bytes())
+        log_key = LogKey.from_pem(origin, files.read(log_pem))
     with files.about(server_pem):
-        keys = Keys(log_key, SigningKey.from_pem(server_pem.read_bytes()))
+        keys = Keys(log_key, SigningKey.from_pem(files.read(server_pem)))
     if str(keys.log.verifier) not in map(str, Policy.read(policy).logs):
         raise Untrusted(
             f"{folder / 'policy'} names another log's key than keys/log.pem. A backup has the right one."
@@ -292,7 +292,7 @@ def _server_key(book: Book) -> str:
 def database_of(folder: Path) -> Database:
     """Where the tables of the book in this folder are; NotFound where there is none."""
     named = folder / "database"
-    address = named.read_text("utf-8", "replace").strip() if named.is_file() else IN_THE_FOLDER
+    address = files.read(named).decode("utf-8", "replace").strip() if named.is_file() else IN_THE_FOLDER
     try:
         database = at(address, folder)
     except Unreadable as problem:

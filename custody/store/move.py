@@ -92,7 +92,7 @@ def _marking(mark: Path, target: str) -> Iterator[bool]:
 
 
 def _names(mark: Path, target: str) -> bool:
-    return mark.is_file() and mark.read_text("utf-8", "replace").strip() == target
+    return mark.is_file() and files.read(mark).decode("utf-8", "replace").strip() == target
 
 
 def _begins(book: sa.Connection, left: sa.Connection) -> bool:

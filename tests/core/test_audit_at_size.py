@@ -391,6 +391,8 @@ def test_the_report_goes_into_a_file(
     assert main([*judged, "--out", str(tmp_path / "absent" / "report")]) == 2
     assert "No such file" in capsys.readouterr().err
     assert main([*judged, "--notebook", str(tmp_path)]) == 2
+    assert "is no file, and so no notebook" in capsys.readouterr().err
+    assert main([*judged, "--notebook", str(tmp_path / "absent" / "notebook")]) == 2
     assert "The notebook cannot be read or written: " in capsys.readouterr().err
 
 
