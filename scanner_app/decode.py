@@ -85,8 +85,9 @@ def read(
     a stranger's code on the box, is left out and not counted. One text is one code, however often it
     stands in the picture.
 
-    Raises Unreadable where `image` is no picture, is cut off or damaged, or has more than 50 million
-    pixels. A picture without codes is an empty reading.
+    Raises Unreadable where `image` is no picture, is cut off or damaged, has more than 50 million pixels, or
+    would take more than 300 MB. A picture without codes is an empty reading. What comes from others is read
+    by `scanner_app.apart`.
     """
     begun = time.perf_counter()
     ms = 0.0
@@ -115,14 +116,16 @@ def libzbar() -> str | None:
 def _open(image: bytes | Image.Image) -> Image.Image:
     """The photograph in grey, upright, at least one pixel large."""
     if isinstance(image, bytes) and image.count(_SCAN) > _MOST_SCANS:
-        raise Unreadable(_TOO_LARGE)
+        raise Unreadable(TOO_LARGE)
     try:
         photo = image if isinstance(image, Image.Image) else Image.open(io.BytesIO(image), formats=_FORMATS)
         grey = _grey(photo)
     except UnidentifiedImageError:
         raise Unreadable(_HEIC if _is_heic(image) else _NO_PICTURE) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Unreadable(_TOO_LARGE) from None
+        raise Unreadable(TOO_LARGE) from None
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's parsers raise anything at all for a broken file
         raise Unreadable("The picture arrived cut off or damaged: send it again.") from error
     if not all(grey.size):
@@ -132,20 +135,37 @@ def _open(image: bytes | Image.Image) -> Image.Image:
 
 def _grey(photo: Image.Image) -> Image.Image:
     # Asked before a pixel is unpacked: some kilobytes of PNG can announce gigabytes.
-    most = _MOST_PIXELS if photo.mode in {"1", "L", "P", "RGB"} else _MOST_WIDE_PIXELS
+    pixels = photo.width * photo.height
     moving = photo.format in {"PNG", "WEBP"} and getattr(photo, "n_frames", 1) > 1
-    if photo.width * photo.height > most or max(photo.size) > _LONGEST_SIDE or moving:
+    if pixels > _MOST_PIXELS or pixels * _COST.get(photo.format or "", _COST_ELSE) > _MOST_ROOM:
+        raise Image.DecompressionBombError
+    if max(photo.size) > _LONGEST_SIDE or moving:
         raise Image.DecompressionBombError
     if photo.format in {"JPEG", "MPO"}:
         photo.draft("L", photo.size)  # luminance straight out of the file
-    photo = ImageOps.exif_transpose(photo)
-    if photo.mode.startswith("I;16"):  # 16 bits a pixel; convert() would make all but black white
-        return photo.convert("I").point([value >> 8 for value in range(1 << 16)], "L")
-    if photo.has_transparency_data:
-        white = Image.new("RGBA", photo.size, "white")
-        white.alpha_composite(photo.convert("RGBA"))
-        photo = white
-    return photo.convert("L")
+    photo.load()
+    grey = photo if photo.mode == "L" and not photo.has_transparency_data else _in_bands(photo)
+    grey.info = photo.info  # says which way is up
+    return ImageOps.exif_transpose(grey)
+
+
+def _in_bands(photo: Image.Image) -> Image.Image:
+    """The grey of a picture made band by band: on the way a pixel may take ten times its room."""
+    grey = Image.new("L", photo.size)
+    for top in range(0, photo.height, _BAND):
+        band = photo.crop((0, top, photo.width, min(top + _BAND, photo.height)))
+        grey.paste(_grey_of(band), (0, top))
+    return grey
+
+
+def _grey_of(band: Image.Image) -> Image.Image:
+    if band.mode.startswith("I;16"):  # 16 bits a pixel; convert() would make all but black white
+        return band.convert("I").point([value >> 8 for value in range(1 << 16)], "L")
+    if band.has_transparency_data:
+        white = Image.new("RGBA", band.size, "white")
+        white.alpha_composite(band.convert("RGBA"))
+        band = white
+    return band.convert("L")
 
 
 def _is_heic(image: bytes | Image.Image) -> bool:
@@ -154,9 +174,15 @@ def _is_heic(image: bytes | Image.Image) -> bool:
     return isinstance(image, bytes) and image[4:8] == b"ftyp" and image[8:12] in brands
 
 
+FILE_MOST = 1 << 26
+"""Bytes of a photograph's file: a PNG of 50 million pixels has less than so many."""
 _FORMATS = ("JPEG", "PNG", "WEBP")  # not all that Pillow knows: some of it starts other programs
 _MOST_PIXELS = 50_000_000
-_MOST_WIDE_PIXELS = 16_000_000  # of pictures with transparency or 16 bits: Pillow takes ten times the room
+_MOST_ROOM = 300_000_000
+"""Bytes that a picture may take while it is unpacked."""
+_COST, _COST_ELSE = {"WEBP": 17}, 5
+"""Bytes that a pixel takes then at the most, by the file's format. Measured: libwebp holds several copies."""
+_BAND = 256
 _LONGEST_SIDE = 16_000
 _SCAN, _MOST_SCANS = b"\xff\xda", 100  # a progressive JPEG of many empty scans takes hours for a megabyte
 _NO_PICTURE = "This file is no picture that can be read here: send a JPEG, PNG or WebP photograph."
@@ -164,9 +190,9 @@ _HEIC = (
     "This picture is in Apple's HEIC format, which cannot be read here. On the iPhone choose Settings, "
     "Camera, Formats, Most Compatible, and take it again."
 )
-_TOO_LARGE = (
+TOO_LARGE = (
     f"The picture has more than {_MOST_PIXELS // 1_000_000} million pixels, or is built as no camera builds "
-    "one: take it again at a lower resolution."
+    "one, and takes too much memory: take it again at a lower resolution."
 )
 
 

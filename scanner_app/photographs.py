@@ -6,6 +6,7 @@ signed in, and what they may see, is the business of the application that this s
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,14 +17,16 @@ from pydantic import BaseModel
 
 from custody.errors import Conflict, Unreadable
 from custody.store.queries import View
-from scanner_app import decode
+from scanner_app import apart, decode
 from scanner_app.matching import Matched, match
 
 BUSY_FOR: Final = 3.0
 """Seconds to wait for one's turn."""
 
+_reader = apart.Reader()
+atexit.register(_reader.close)
 _turn = threading.BoundedSemaphore(1)
-"""One photograph at a time: each takes a second of a processor and a hundred megabytes."""
+"""One photograph at a time: each takes a second of a processor and up to half a gigabyte."""
 
 
 class Read(BaseModel):
@@ -66,7 +69,7 @@ def _read() -> tuple[decode.Code, ...]:
     if not _turn.acquire(timeout=BUSY_FOR):
         raise Conflict("Other photographs are being read. Send yours again in a moment, or type the code.")
     try:
-        return decode.read(data).codes
+        return _reader.read(data).codes
     finally:
         _turn.release()
 

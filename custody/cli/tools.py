@@ -24,6 +24,7 @@ from custody.channels.email import Email
 from custody.cli import parts
 from custody.errors import Refusal, Unreadable, Untrusted
 from custody.guard import Guard
+from custody.outside import cleaned
 from custody.rules.media import Medium
 from custody.rules.people import Site
 from custody.settings import Settings
@@ -36,10 +37,13 @@ from custody.writers.labelling import labels_for
 from labels import identity
 from labels.sheet import STOCKS, calibration, sheet
 from scanner_app import decode
+from scanner_app.apart import Reader
 
 _medium = SQLModel.metadata.tables["medium"]
 ROOM_WANTED = 1 << 30
 """Free bytes below which `doctor` complains."""
+SCANNED_MOST = 10_000
+"""Characters of what was read in one photograph: a shelf of tapes."""
 
 
 @click.command()
@@ -49,19 +53,21 @@ def scan(photographs: tuple[Path, ...], as_json: bool) -> None:
     """Read the QR and Code 39 symbols in photographs."""
     failed = False
     quiet = as_json or len(photographs) < 10
-    for file in track(photographs, console=Console(stderr=True), description="reading", disable=quiet):
-        try:
-            reading = decode.read(file.read_bytes())
-        except (OSError, Unreadable) as problem:
-            click.echo(f"{file}: {problem}", err=True)
-            failed = True
-            continue
-        codes = [{"text": c.text, "symbology": c.symbology, "reader": c.reader} for c in reading.codes]
-        if as_json:
-            click.echo(json.dumps({"file": str(file), "codes": codes, "ms": round(reading.ms, 1)}))
-        else:
-            found = ", ".join(f"{c['text']} ({c['symbology']}, {c['reader']})" for c in codes)
-            click.echo(f"{file}: {found or 'nothing was read'}")
+    shown = track(photographs, console=Console(stderr=True), description="reading", disable=quiet)
+    with Reader() as reader:
+        for file in shown:
+            try:
+                reading = reader.read(files.read(file, decode.FILE_MOST))
+            except (OSError, Unreadable) as problem:
+                click.echo(cleaned(f"{file}: {problem}"), err=True)
+                failed = True
+                continue
+            codes = [{"text": c.text, "symbology": c.symbology, "reader": c.reader} for c in reading.codes]
+            if as_json:
+                click.echo(json.dumps({"file": str(file), "codes": codes, "ms": round(reading.ms, 1)}))
+            else:
+                found = ", ".join(f"{c['text']} ({c['symbology']}, {c['reader']})" for c in codes)
+                click.echo(cleaned(f"{file}: {found or 'nothing was read'}", SCANNED_MOST))
     sys.exit(1 if failed else 0)
 
 
@@ -196,7 +202,7 @@ def doctor(folder: Path) -> None:
         except (Refusal, Untrusted, ValueError, smtplib.SMTPException) as problem:
             good, words = False, str(problem)
         wrong += not good
-        click.echo(f"{'ok ' if good else 'BAD'}  {name:10} {words}")
+        click.echo(f"{'ok ' if good else 'BAD'}  {name:10} {cleaned(words)}")
     sys.exit(1 if wrong else 0)
 
 

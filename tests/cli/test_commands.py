@@ -1,6 +1,7 @@
 """The command line as an administrator and an auditor use it, each command in a process of its own."""
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ import pytest
 import qrcode
 from cli.command import NOWHERE, ROOT, custody, init
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from PIL import Image
 from world import World
 
 from custody.ledger.note import WitnessKey
@@ -159,6 +161,18 @@ def test_scan_gives_a_line_for_each_file(tmp_path: Path) -> None:
     assert set(line["codes"][0]) == {"text", "symbology", "reader"}
     assert line["ms"] > 0
     assert str(other) in said
+
+
+def test_scan_reads_on_after_what_is_no_file_and_what_takes_too_much(tmp_path: Path) -> None:
+    """File names come from others, too: a shell's `*.png` gives them to the command."""
+    os.mkfifo(tmp_path / "a\x1b[2J\n.png")
+    Image.new("RGB", (4_400, 4_400)).save(tmp_path / "bomb.webp")
+    qrcode.make("HTTPS://TAPES.EXAMPLE/M/0123456789ABCDEF").save(tmp_path / "label.png")
+    said = custody("scan", *(str(path) for path in sorted(tmp_path.iterdir())), code=1)
+    pipe, bomb, label = sorted(said.splitlines())
+    assert r"a\x1b[2J .png is a pipe, and no file" in pipe
+    assert "takes too much memory" in bomb
+    assert "label.png: HTTPS://TAPES.EXAMPLE/M/0123456789ABCDEF (qr, " in label
 
 
 def test_the_doctor_looks_at_the_witnesses(tmp_path: Path) -> None:

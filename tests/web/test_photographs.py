@@ -7,6 +7,7 @@ from typing import Any
 
 import pypdfium2
 import pytest
+from PIL import Image
 
 from custody.rules.media import Medium
 from labels import identity
@@ -83,6 +84,17 @@ def test_a_photograph_may_be_large_and_a_form_may_not(office: Any) -> None:
     assert send(office, "carl", name, b"\x00" * (17 << 20)).status_code == 413
     listing = upload(office, "ada", "/media/register", "listing", b"\x00" * (5 << 20))
     assert listing.status_code == 413
+
+
+def test_a_picture_that_takes_too_much_costs_itself_alone(office: Any) -> None:
+    name = office.world.dispatch(1)
+    bomb = io.BytesIO()
+    Image.new("RGB", (7_000, 7_000)).save(bomb, "WEBP")
+    answer = send(office, "carl", name, bomb.getvalue(), scripted=True)
+    assert answer.status_code == 422
+    assert "takes too much memory" in answer.get_json()["refusal"]
+    photo = photograph(office.world, office.world.consignment(name).media)
+    assert send(office, "carl", name, photo, scripted=True).get_json()["lines"] == [1]
 
 
 def test_the_page_of_a_hand_off_offers_it(office: Any) -> None:
