@@ -752,20 +752,23 @@ class Statement:
         try:
             (subject,) = value["subject"]
             about = _ABOUT.read({"name": subject["name"], "sha256": subject["digest"]["sha256"]})
-            kind = _kind(value["predicateType"])
+            kind = _kind(value["predicateType"], spelt=_is_spelt(payload))
             predicate = dict(value["predicate"])
             head = _HEAD.read({name: predicate.pop(name) for name in _HEAD_MEMBERS if name in predicate})
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise Unreadable("This is not a statement of a kind known here.") from problem
         statement = cls(head.origin, head.made, about, record(kind).read(predicate), head.seen)
         if statement.payload() != payload:
-            raise Unreadable("This statement is not in the one spelling that its meaning has.")
+            raise Unreadable(_MISSPELT)
         return statement
 
 
-def _kind(predicate_type: str) -> type[Fact]:
+def _kind(predicate_type: str, *, spelt: bool) -> type[Fact]:
+    """Unreadable where no newer program could read it either: spelling goes before the kind."""
     name, _, version = predicate_type.removeprefix(PREDICATE).partition("/")
     if predicate_type.startswith(PREDICATE) and (name not in KINDS or version != "v1"):
+        if not spelt:
+            raise Unreadable(_MISSPELT)
         raise NewerKind(f"{name}/{version} is not known to this version of the program: use a newer one.")
     return KINDS[name]
 
@@ -777,6 +780,7 @@ class _Head:
     seen: Seen | None = None
 
 
+_MISSPELT: Final = "This statement is not in the one spelling that its meaning has."
 _HEAD_MEMBERS: Final = ("origin", "made", "seen")
 _ABOUT: Any = record(Subject)
 _HEAD: Any = record(_Head)
@@ -784,18 +788,24 @@ _HEAD: Any = record(_Head)
 _SPELLING: Final = re.compile(
     rf'\{{"_type":"{re.escape(STATEMENT_TYPE)}",'
     rf'"subject":\[\{{"name":"(event|log)","digest":\{{"sha256":{caught(Hash)}\}}\}}\],'
-    rf'"predicateType":"{re.escape(PREDICATE)}([a-z-]+)/v1",'
+    rf'"predicateType":"{re.escape(PREDICATE)}([a-z-]+)/v([1-9][0-9]*)",'
     rf'"predicate":\{{{_HEAD.members(caught)}(?:,(.+))?\}}\}}',
     re.ASCII,
 )
 
 
+def _is_spelt(payload: bytes) -> bool:
+    """Whether these bytes are in the one spelling, as far as that can be said without knowing the kind."""
+    spelling = _SPELLING.fullmatch(payload.decode("latin-1"))
+    return spelling is not None and json_bytes(read_json(payload)) == payload
+
+
 def _spelt(payload: bytes) -> Statement:
     """What these bytes state, by patterns of what `payload` writes; Unreadable where they do not fit."""
     found = _SPELLING.fullmatch(payload.decode("latin-1"))
-    if found is None or found[3] not in KINDS:
-        raise Unreadable("This is not a statement in its one spelling.")
-    name, sha256, kind, origin, made, seen, members = found.groups()
+    if found is None or found[3] not in KINDS or found[4] != "1":
+        raise Unreadable(_MISSPELT)
+    name, sha256, kind, _, origin, made, seen, members = found.groups()
     fact: Fact = record(KINDS[kind]).read_text(f"{{{members or ''}}}")
     about = Subject("event" if name == "event" else "log", sha256)
     return Statement(origin, read_time(made), about, fact, seen)

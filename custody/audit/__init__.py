@@ -37,7 +37,7 @@ from custody.audit.reading import Reading, readings
 from custody.audit.report import Report, telling
 from custody.audit.report import text as text
 from custody.errors import Backwards, Forged, Refusal, Unreadable
-from custody.facts import Climbed, Genesis, Received
+from custody.facts import EVENTS_MOST, Climbed, Genesis, Received
 from custody.ledger.bundle import ENTRIES_MOST, NoBundle, read_folder
 from custody.ledger.bundle import read as read_bundle
 from custody.ledger.envelope import Envelope
@@ -353,18 +353,16 @@ class History:
         index, self.index = self.index, self.index + 1
         self._tree.add(reading.leaf)
         statement = reading.statement
-        if statement is None:
-            self._report.newer = reading.newer
-            raise Failed(4, reading.wrong, index)
+        if statement is None and not (reading.newer and index and len(self._waiting) < EVENTS_MOST):
+            raise self._unread(index, reading)
         if not self._world.is_new(reading.event):
             raise Failed(4, "This event stands in the ledger twice.", index)
         if index == 0:
-            if not isinstance(statement.fact, Genesis):
-                self._report.genesis = reading.event
-                raise Failed(5, "The first entry is not a genesis.", 0)
-            self._begin(reading.event, statement.fact.log_key)
-        if not isinstance(statement.fact, Received):
-            self._waiting.append((index, entry, reading))
+            self._first(reading)
+        if statement is None or not isinstance(statement.fact, Received):
+            self._waiting.append(
+                (index, entry, reading)
+            )  # of no kind known here: one before it may fail first
             return
         if statement.fact.events != tuple([each.event for _, _, each in self._waiting]):
             raise Failed(5, "A transaction's last entry does not name the events that it took in.", index)
@@ -381,6 +379,9 @@ class History:
 
     def close(self) -> None:
         """There are no more entries: Failed where that cannot be."""
+        for index, _, reading in self._waiting:
+            if reading.statement is None:
+                raise self._unread(index, reading)
         if self._waiting or not self.index:
             raise Failed(5, "The last transaction has no end.", self.index - len(self._waiting))
         if self._tree.root() != self._opened.checkpoint.root:
@@ -389,6 +390,17 @@ class History:
             )
         if self._world.is_kept:
             self._save(self._opened.checkpoint.seen)
+
+    def _first(self, reading: Reading) -> None:
+        fact = reading.statement.fact if reading.statement is not None else None
+        if not isinstance(fact, Genesis):
+            self._report.genesis = reading.event
+            raise Failed(5, "The first entry is not a genesis.", 0)
+        self._begin(reading.event, fact.log_key)
+
+    def _unread(self, index: int, reading: Reading) -> Failed:
+        self._report.newer = reading.newer
+        return Failed(4, reading.wrong, index)
 
     def _begin(self, name: str, log_key: str) -> None:
         self._report.genesis, self._log_key = name, log_key
@@ -399,7 +411,8 @@ class History:
 
     def _take(self, index: int, entry: bytes, reading: Reading, at: datetime) -> None:
         world, statement, clocks = self._world, reading.statement, self._report.clocks
-        assert statement is not None, "an entry that does not read was not taken in"
+        if statement is None:
+            raise self._unread(index, reading)
         world.moment = at
         if isinstance(statement.fact, Climbed):
             for finding in telling(world, statement.fact, at, clocks.by(at)):

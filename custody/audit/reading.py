@@ -83,7 +83,8 @@ def _read(unread: Unread) -> Reading:
     try:
         statement = Statement.read(unread.payload)
     except Unreadable as problem:
-        return Reading(unread.leaf, wrong=str(problem), newer=isinstance(problem, NewerKind))
+        newer = isinstance(problem, NewerKind)
+        return Reading(unread.leaf, unread.event, wrong=str(problem), newer=newer)
     return Reading(unread.leaf, unread.event, statement, unread.signers, unread.verified)
 
 

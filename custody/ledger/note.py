@@ -71,6 +71,8 @@ class VerifierKey:
             if len(signature) != 8 + 64:
                 return False
             (moment,) = struct.unpack(">Q", signature[:8])
+            if moment >= 1 << 63:  # C2SP tlog-cosignature: there is no such time
+                return False
             message, signature = _cosigned(text, moment), signature[8:]
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)

@@ -19,7 +19,7 @@ not a day ago, ends nothing before a second person has stood by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -113,13 +113,17 @@ def handed(world: World, event: Event) -> None:
     _follow(world, hand_off)
     if wrong:
         _dispute(world, hand_off, wrong, event.at)
+        disputed = [hand_off.id]
         for rival in rivals:
-            _dispute(world, rival, [_RIVALRY], event.at)
+            if rival.status != "disputed":
+                _dispute(world, rival, [_RIVALRY], event.at)
+                disputed.append(rival.id)
+        _place(world, [each for name in disputed for each in _followers(world, name)], event.at)
         return
     if blemish is not None and consignment.open:
         world.put(ring(world, world.get(Consignment, consignment.id), blemish, event.at))
     world.put(hand_off)
-    _place(world, hand_off, event.at)
+    _place(world, [hand_off], event.at)
 
 
 def _parties(world: World, event: Event) -> tuple[Person, Person]:
@@ -134,11 +138,11 @@ def _parties(world: World, event: Event) -> tuple[Person, Person]:
 
 
 def _rivals(world: World, hand_off: HandOff) -> list[HandOff]:
-    """The hand-offs of this consignment that name the same one before them and are not disputed yet."""
+    """The hand-offs of this consignment that name the same one before them, and only therefore may not."""
     return [
         rival
         for rival in _followers(world, hand_off.previous)
-        if rival.consignment == hand_off.consignment and rival.status != "disputed"
+        if rival.consignment == hand_off.consignment and (rival.status != "disputed" or _RIVALRY in rival.why)
     ]
 
 
@@ -172,7 +176,7 @@ def _wrong_in_itself(
         wrong.append("it names a line that the manifest does not have")
     if len(set(lines)) != len(lines):
         wrong.append("it says two things of one line")
-    if consignment.packing is None and fact.seal != "none":
+    if consignment.packing is None and (fact.seal != "none" or fact.seal_read is not None):
         wrong.append("it speaks of a seal, and there is none")
     courier = taker.holds("courier") and taker.organisation == consignment.carrier
     if not courier and not (fact.site == consignment.to_site and taker.at(consignment.to_site)):
@@ -180,40 +184,47 @@ def _wrong_in_itself(
     return wrong
 
 
-def _place(world: World, hand_off: HandOff, now: datetime) -> None:
-    """Gives a hand-off its place in the trip, and then those that waited for it, one after the other."""
-    queue = [hand_off]
+def _place(world: World, hand_offs: Iterable[HandOff], now: datetime) -> None:
+    """Gives hand-offs their places in the trip, and then those that waited for them, one after the other."""
+    queue = list(hand_offs)
     while queue:
         each = world.get(HandOff, queue.pop(0).id)
         consignment = world.get(Consignment, each.consignment)
         if each.status != "waiting":
             continue
         if each.previous != consignment.head:
-            _out_of_place(world, consignment, each, now)
-            continue
-        wrong = _wrong_in_its_place(world, consignment, each)
-        if wrong:
+            if not _out_of_place(world, consignment, each, now):
+                continue
+        elif wrong := _wrong_in_its_place(world, consignment, each):
             _dispute(world, each, wrong, now)
-            continue
-        recorded = replace(each, status="recorded")
-        world.put(recorded)
-        _pass_custody(world, consignment, recorded, now)
+        else:
+            recorded = replace(each, status="recorded")
+            world.put(recorded)
+            _pass_custody(world, consignment, recorded, now)
         queue += [f for f in _followers(world, each.id) if f.consignment == each.consignment]
 
 
-def _out_of_place(world: World, consignment: Consignment, hand_off: HandOff, now: datetime) -> None:
-    """It names no newest hand-off: it waits, unless what it names has been left behind."""
+def _out_of_place(world: World, consignment: Consignment, hand_off: HandOff, now: datetime) -> bool:
+    """It names no newest hand-off: whether what it names was left behind. Else it waits."""
+    if reason := _left_behind(world, consignment, hand_off):
+        _dispute(world, hand_off, [reason], now)
+        return True
+    if hand_off.receipt and consignment.open and _carries(world, hand_off, consignment):
+        _receive(world, flagged(consignment, "received before its predecessor came"), hand_off, now)
+    return False
+
+
+def _left_behind(world: World, consignment: Consignment, hand_off: HandOff) -> str:
     before = world.find(HandOff, hand_off.previous)
     if consignment.head is None:
-        _dispute(world, hand_off, ["the consignment has not been approved"], now)
-    elif hand_off.previous in consignment.approvals:
-        _dispute(world, hand_off, ["the approval that it names has been replaced"], now)
-    elif before is not None and before.consignment != hand_off.consignment:
-        _dispute(world, hand_off, ["the hand-off that it names is of another consignment"], now)
-    elif before is not None and before.status == "disputed":
-        _dispute(world, hand_off, ["the hand-off that it names is disputed"], now)
-    elif hand_off.receipt and consignment.open and _carries(world, hand_off, consignment):
-        _receive(world, flagged(consignment, "received before its predecessor came"), hand_off, now)
+        return "the consignment has not been approved"
+    if hand_off.previous in consignment.approvals:
+        return "the approval that it names has been replaced"
+    if before is not None and before.consignment != hand_off.consignment:
+        return "the hand-off that it names is of another consignment"
+    if before is not None and before.status == "disputed":
+        return "the hand-off that it names is disputed"
+    return ""
 
 
 def _carries(world: World, hand_off: HandOff, consignment: Consignment) -> bool:

@@ -224,9 +224,7 @@ def _either(roles: frozenset[Role]) -> str:
 
 def check_roles(world: World, grants: tuple[Grant, ...], organisation: str) -> None:
     """Conflict where these roles are kept apart or not for this organisation, or a site does not exist."""
-    for grant in grants:
-        if grant.site is not None:
-            world.get(Site, grant.site)
+    _check_sites(world, grants)
     held = {grant.role for grant in grants}
     outside = organisation != world.log.organisation and "outside-senior" not in world.log.relaxed
     if outside and held & {"senior-manager", "head", "admin"}:
@@ -354,6 +352,7 @@ def invited(world: World, event: Event) -> None:
     world.get(Organisation, fact.organisation)
     if fact.person != f"P-{world.next_number(Person)}":
         raise Impossible(f"The next person's number is P-{world.next_number(Person)}, not {fact.person}.")
+    _check_sites(world, fact.grants)
     world.put(Person(fact.person, fact.organisation, fact.grants, fact.contact, by.id, event.seq))
 
 
@@ -366,11 +365,19 @@ def granted(world: World, event: Event) -> None:
     by = _administrator(world, event)
     if by.id == fact.person:
         raise Impossible("Nobody gives roles to themself.")
+    _check_sites(world, fact.grants)
     person = world.get(Person, fact.person)
     world.put(replace(person, grants=fact.grants, appointed_by=by.id, appointed=event.seq))
     for device in world.all(Device):
         if device.person == person.id:
             world.put(replace(device, grants=_within(device.grants, fact.grants)))
+
+
+def _check_sites(world: World, grants: tuple[Grant, ...]) -> None:
+    """NotFound where a role is at a site that nobody has opened."""
+    for grant in grants:
+        if grant.site is not None:
+            world.get(Site, grant.site)
 
 
 def _within(confirmed: tuple[Grant, ...], held: tuple[Grant, ...]) -> tuple[Grant, ...]:
