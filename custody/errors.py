@@ -13,8 +13,9 @@
     Undelivered              a channel could not reach a person; `permanent` says whether to try again
     Untrusted                the book itself cannot be trusted or written any more: stop, and say so
 
-A `Refusal` is shown to the person who asked, word for word. `Undelivered` is the monitor's business.
-`Untrusted` ends the process. Anything else is a mistake in the program: it crashes and is reported.
+A `Refusal` is shown to the person who asked, word for word; so is what `labels` raises, which knows nothing
+of this tree (`labels.unfit.Unfit`). `Undelivered` is the monitor's business. `Untrusted` ends the process.
+Anything else is a mistake in the program: it crashes and is reported.
 """
 
 

@@ -27,10 +27,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from custody.errors import Unreadable
 from custody.strict import Most, Text, Whole, caught, json_bytes, read_json, read_time, record, time_text
+from labels import identity, volser
 
 # ---------------------------------------------------------------------------------------- the values
 
-Id = Annotated[str, Text(r"[0-9A-HJKMNP-TV-Z]{16}", "a printed identity: 16 letters and digits")]
+Id = Annotated[str, Text(identity.PATTERN, "a printed identity: 16 letters and digits")]
 Code = Annotated[
     str, Text(r"[A-Z0-9](?:[A-Z0-9-]{0,22}[A-Z0-9])?", "a code: capitals, digits and hyphens, 24 at most")
 ]
@@ -56,7 +57,7 @@ Vkey = Annotated[
 Origin = Annotated[
     str, Text(r"[a-z0-9](?:[a-z0-9./-]{0,98}[a-z0-9])?", "a log's name such as custody.example/log")
 ]
-Volser = Annotated[str, Text(r"[A-Z0-9]{4,16}", "a volume serial: capitals and digits")]
+Volser = Annotated[str, Text(volser.PATTERN, f"a volser: {volser.RULE}")]
 Form = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9 .-]{0,23}", "a kind of medium such as LTO-8")]
 Zone = Annotated[str, Text(r"[A-Za-z0-9_+/-]{1,40}", "a time zone such as Asia/Hong_Kong")]
 MessageId = Annotated[str, Text(r"<[0-9a-f]{32}@[a-z0-9.-]{1,100}>", "a Message-ID of ours")]

@@ -17,6 +17,7 @@ from custody.errors import Unreadable
 from custody.outside import cleaned
 from custody.strict import Text
 from custody.zones import zone
+from labels import volser
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -71,7 +72,7 @@ PersonId = Annotated[str, _BLANKS, _like(facts.PersonId)]
 IncidentId = Annotated[str, _BLANKS, _like(facts.IncidentId)]
 Hash = Annotated[str, _BLANKS, _like(facts.Hash)]
 Form = Annotated[str, _BLANKS, _like(facts.Form)]
-Volser = Annotated[str, _BLANKS, _like(facts.Volser)]
+Volser = Annotated[str, _BLANKS, AfterValidator(volser.check)]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_name)
 ]

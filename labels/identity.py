@@ -17,9 +17,12 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from labels.unfit import Unfit
+
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CHECKS = ALPHABET + "*~$=U"
 ID_LENGTH = 16
+PATTERN = f"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}"
 LETTERS = "MCSL"
 URL_LENGTH = 61
 HOST_LENGTH = URL_LENGTH - len("HTTPS://") - len("/M/") - ID_LENGTH
@@ -30,11 +33,11 @@ _HOST = rf"{_NAME}(?:\.{_NAME})*(?::[0-9]{{1,5}})?"
 _URL = rf"HTTPS://{_HOST}/([{LETTERS}])/([0-9A-Z]{{{ID_LENGTH}}})"
 
 
-class NotAnId(ValueError):  # noqa: N818  named as the sentence it raises is spoken
+class NotAnId(Unfit):
     """The text is not one of our ids; the message tells the person who typed or scanned it why."""
 
 
-class UnusableHost(ValueError):  # noqa: N818  as above
+class UnusableHost(Unfit):
     """The host cannot stand on a label; the message tells the admin who set it why."""
 
 

@@ -9,7 +9,6 @@ Everything is measured in millimetres from the page's top left corner; one trans
 into PDF's points, which go upwards (hence the minus signs), and puts right a printer that shifts or shrinks.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +19,8 @@ from reportlab import rl_config
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from labels import identity, lettering, symbols
+from labels import identity, lettering, symbols, volser
+from labels.unfit import Unfit
 
 # reportlab wraps pages in base 85, for mail that carried seven bits: a tenth of a sheet's time and a fifth of
 # its size. It has this setting for the whole process only; all it does to other PDFs is make them smaller.
@@ -48,7 +48,7 @@ offset is how far, in mm, the outlines have to move right and down; left and up 
 """
 
 
-class Unprintable(ValueError):  # noqa: N818 - what the labels are, in the word shown to whoever asked
+class Unprintable(Unfit):
     """This cannot be printed as asked; the message says why and what to do. Nothing was printed."""
 
 
@@ -74,13 +74,13 @@ class Spine:
     """An LTO cartridge's spine label: six characters and the cartridge's type, such as ORC001L8.
 
     The types are L and a digit or letter (L1 to L9; LT to LZ for WORM; more with each generation), M8, and
-    CU for a universal cleaning cartridge, whose volser begins with CLN. Raises `Unprintable` for any other.
+    for a cleaning cartridge, whose volser begins with CLN, CU or C1 to C9. Raises `Unprintable` for others.
     """
 
     volser: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch("[A-Z0-9]{6}(L[1-9A-Z]|M8)|CLN[A-Z0-9]{3}CU", self.volser):
+        if not volser.is_lto_spine(self.volser):
             raise Unprintable(
                 f"{self.volser!r} is no volser for an LTO spine label: that is six capital letters or digits"
                 " and the cartridge's type, such as ORC001L8, ORC001M8 or CLN001CU."

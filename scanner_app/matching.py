@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from custody.rules.cases import Packing
 from custody.rules.media import Medium
-from labels import identity
+from labels import identity, volser
 from scanner_app.decode import Code
-
-_VOLSER = re.compile(r"[A-Z0-9]{4,16}")
-"""What could be a volser (`custody.facts.Volser`), and so a cartridge that does not belong there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +30,37 @@ class Matched:
 def match(codes: Iterable[Code], media: Sequence[Medium], packing: Packing | None) -> Matched:
     """Holds the codes against the manifest: a label by its id, a spine by its volser.
 
-    Code 39 has no check character. So a spine counts only if it was read twice alike, and if one line alone
-    has this volser.
+    Code 39 has no check character. So a spine counts only if it was read twice alike, and if it can be one
+    line alone. A line may have the volser with the media id or without (`labels.volser.same`).
     """
     line_of = {thing.id: number for number, thing in enumerate(media, start=1)}
+    spines = volser.Shelf((thing.spine, line_of[thing.id]) for thing in media if thing.spine)
     case, seal = (packing.case, packing.seal) if packing else ("", "")
-    lines, ids, unsure, strange = set(), set(), [], []
+    read, ids, strange = set(), set(), []
+    unsure: list[tuple[list[int], str]] = []
     for code in codes:
         if code.symbology == "qr":
             if (label := identity.read(code.text)) is not None:
                 ids.add(label[1])
             continue
-        spines = [number for number, thing in enumerate(media, start=1) if thing.volser == code.text]
-        if len(spines) > 1:
-            unsure.append(f"{code.text} stands on {len(spines)} lines: read the label")
-        elif spines and code.settled:
-            lines.add(spines[0])
-        elif spines:
-            unsure.append(f"{code.text} was read only once: take it again, closer")
-        elif code.settled and _VOLSER.fullmatch(code.text):
+        lines = spines.find(code.text)
+        if len(lines) > 1:
+            unsure.append((lines, f"{code.text} could be any of {len(lines)} lines: read the label"))
+        elif lines and code.settled:
+            read.add(lines[0])
+        elif lines:
+            unsure.append((lines, f"{code.text} was read only once: take it again, closer"))
+        elif code.settled and _is_volser(code.text):
             strange.append(code.text)
     strange += sorted(ids - line_of.keys() - {case, seal})
-    lines |= {line_of[name] for name in ids & line_of.keys()}
-    still_open = {thing.volser for number, thing in enumerate(media, start=1) if number not in lines}
-    unsure = [words for words in unsure if words.partition(" ")[0] in still_open]
-    return Matched(tuple(sorted(lines)), case in ids, seal in ids, tuple(unsure), tuple(strange))
+    read |= {line_of[name] for name in ids & line_of.keys()}
+    again = tuple(words for lines, words in unsure if not read.issuperset(lines))
+    return Matched(tuple(sorted(read)), case in ids, seal in ids, again, tuple(strange))
+
+
+def _is_volser(text: str) -> bool:
+    """Whether it could stand on a cartridge, which then does not belong there."""
+    try:
+        return volser.check(text) == text
+    except volser.NotAVolser:
+        return False

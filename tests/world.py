@@ -72,6 +72,8 @@ class World:
     With a `server` the book is in PostgreSQL, in the database `place`.
     """
 
+    cartridges = 0
+
     def __init__(
         self,
         folder: Path,
@@ -194,8 +196,13 @@ class World:
     # ---------------------------------------------------------------------------------------- the trade
 
     def register(self, count: int, site: str = "NORTH", what: Any = "medium") -> tuple[str, ...]:
-        things = [media.New(what, f"T{i:05d}L8" if what == "medium" else None) for i in range(count)]
+        things = [media.New(what, self._volser() if what == "medium" else None) for _ in range(count)]
         return media.register(self.book, "P-1", site, things, lambda: identity.draw(secrets.token_bytes))
+
+    def _volser(self) -> str:
+        """One that no cartridge has had."""
+        self.cartridges += 1
+        return f"T{self.cartridges - 1:05d}L8"
 
     def pack(self, count: int = 2) -> Packing:
         """New media in a new case under a new seal, read and packed by Ann."""

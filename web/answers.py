@@ -28,7 +28,7 @@ from custody.errors import (
     Untrusted,
 )
 from custody.outside import cleaned
-from labels.sheet import Unprintable
+from labels.unfit import Unfit
 from web.room import reply, settings
 
 log = structlog.get_logger("web")
@@ -81,7 +81,7 @@ def prepare(app: Flask) -> None:
     app.after_request(_dress)
     app.register_error_handler(Refusal, _refuse)
     app.register_error_handler(Untrusted, _distrust)
-    app.register_error_handler(Unprintable, _unprintable)
+    app.register_error_handler(Unfit, _unfit)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _broken)
 
@@ -144,7 +144,7 @@ def _distrust(problem: Untrusted) -> Any:
     return _answer(f"The book cannot be used now: {problem}", 503)
 
 
-def _unprintable(problem: Unprintable) -> Any:
+def _unfit(problem: Unfit) -> Any:
     return _answer(str(problem), 422)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flask import Blueprint, Response, flash, redirect, request, url_for
@@ -14,14 +16,14 @@ from custody.errors import Unreadable
 from custody.readers import inventory, mtx
 from custody.rules.media import check_reprint
 from custody.writers.labelling import labels_for
-from labels import identity
+from labels import identity, volser
 from labels.sheet import STOCKS, sheet
 from web.room import book, filled, look, me, page, settings, show
 
 blueprint = Blueprint("media", __name__)
 
 BY_HAND_MOST: Final = 100
-SLOTS_TOLD: Final = 40
+TOLD_MOST: Final = 40
 
 
 @blueprint.get("/media")
@@ -63,31 +65,45 @@ def register() -> Any:
 
 def _tell(taken: TakenIn) -> None:
     """What came of it, and first of all what nobody can name."""
-    if taken.unlabelled:
-        slots = ", ".join(taken.unlabelled[:SLOTS_TOLD]) + (" ..." if taken.unlabelled[SLOTS_TOLD:] else "")
+    if taken.flagged:
         flash(
-            f"Flagged: {slots}. {len(taken.unlabelled)} full without a readable label, and not registered."
-            " Take them out, label them, and take the listing in again.",
+            f"Flagged, and not registered: {_some(taken.flagged)}. Look at them, label them, and take the"
+            " listing in again.",
             "refusal",
         )
     flash(f"{len(taken.fresh)} new, {len(taken.ids) - len(taken.fresh)} known before.")
+    if taken.spelt:
+        spelt = [f"{tag} as {volser}" for volser, tag in taken.spelt.items()]
+        flash(f"Taken in with capital letters, as on a label: {_some(spelt, ', ')}.")
     if taken.cleaning:
-        flash(f"Cleaning cartridges, left out: {', '.join(taken.cleaning[:SLOTS_TOLD])}.")
+        flash(f"Cleaning cartridges, left out: {_some(taken.cleaning, ', ')}.")
+
+
+def _some(words: Sequence[str], between: str = "; ") -> str:
+    more = len(words) - TOLD_MOST
+    return between.join(words[:TOLD_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 @blueprint.post("/media/register/by-hand")
 def by_hand() -> Any:
     """A few things that no library lists: by volser, or a number of cases or seals."""
     form = filled("what", "form")
-    volsers = request.form.get("volsers", "").upper().split()
+    volsers = re.findall(r"[^\s,;]+", request.form.get("volsers", ""))
     count = request.form.get("count", "").strip() or "1"
     if not volsers and not (count.isdecimal() and len(count) < 6):
         raise Unreadable("Say how many, as a whole number.")
     many = [{"volser": v} for v in volsers] or [{}] * min(int(count), BY_HAND_MOST + 1)
     if not 1 <= len(many) <= BY_HAND_MOST:
         raise Unreadable(f"By hand it is one to {BY_HAND_MOST} at once; more come from a listing.")
-    read = [orders.read(orders.RegisterMedium, {**form, **each}) for each in many]
-    things = [media.New(order.what, order.volser, order.form) for order in read]
+    things, problems = [], []
+    for each in many:
+        try:
+            order = orders.read(orders.RegisterMedium, {**form, **each})
+            things.append(media.New(order.what, order.volser, order.form or volser.form(order.volser or "")))
+        except Unreadable as problem:
+            problems.append(str(problem))
+    if problems:
+        raise Unreadable("\n".join(dict.fromkeys(problems)))
     site = request.form.get("site", "")
     media.register(book(), me(), site, things, _draw)
     flash(f"{len(things)} registered at {site}. Print their labels next.")

@@ -19,6 +19,7 @@ from custody.readers.mtx import Library
 from custody.rules.media import check_reprint
 from custody.rules.people import Site, require
 from custody.store.book import Book, Page
+from labels.volser import Shelf, first_six, form, spine
 
 ITEMS_IN_A_FACT: Final = 150
 """So many items fit one envelope with room to spare."""
@@ -45,23 +46,38 @@ class New:
 class TakenIn:
     """What came of taking in a listing: the identity of each volser, new or known, and what was left out.
 
-    `unlabelled` are the listing's full slots without a volser: media nobody can name. They are flagged here
-    and not registered; label them first.
+    `flagged` says of each full element that was not registered which it is and what its label lacks: media
+    that nobody can name yet. `spelt` are the volsers that the library spells otherwise, with how it does.
     """
 
     ids: dict[str, str]
     fresh: tuple[str, ...]
-    unlabelled: tuple[str, ...]
+    flagged: tuple[str, ...]
     cleaning: tuple[str, ...]
+    spelt: dict[str, str]
 
 
 def register(
     book: Book, by: str, site: str, things: Sequence[New], draw: Callable[[], str], *, how: str = "web"
 ) -> tuple[str, ...]:
-    """New things at a site; gives their identities, in order. `draw` gives a fresh identity each time."""
+    """New things at a site; gives their identities, in order. `draw` gives a fresh identity each time.
+
+    Conflict where a volser names what is on the books at this site already, or two of them one cartridge.
+    """
+    named = [(spine(thing.volser, thing.form), thing) for thing in things if thing.volser]
+    shelf = Shelf((volser, volser) for volser, _ in named)
     with book.page(how) as page:
         require(page.world, by, "register media")
         page.world.get(Site, site)
+        known = _Known(page, site, [volser for volser, _ in named])
+        for volser, thing in named:
+            if len(found := shelf.find(volser)) > 1:
+                raise Conflict(f"{found[0]} and {found[1]} could name one cartridge. Name each once.")
+            if medium := known.here(volser):
+                raise Conflict(
+                    f"{thing.volser} is on the books at {site} already, as {medium.volser} with the label"
+                    f" {medium.id}. Two cartridges with one volser at one site cannot be told apart."
+                )
         return _register(page, by, site, things, draw)
 
 
@@ -77,26 +93,27 @@ def take_in(
 ) -> TakenIn:
     """Registers a library's tapes and describes what is on them, as one act.
 
-    A volser that is known at this site is the same medium. One that is known at another site is a
-    Conflict: two cartridges may bear it, and only their own labels can tell. NotFound, naming its line,
-    for an inventory row whose volser the listing does not have.
+    A volser that is known at this site is the same medium, whether either of the two has the media id or not.
+    One that is known at another site alone is a Conflict: two cartridges may bear it, and only their own
+    labels can tell. NotFound, naming its line, for an inventory row whose volser the listing does not have.
     """
-    tapes = [c for c in library.cartridges if not c.cleaning]
-    _check_listed(inventory, {tape.volser for tape in tapes})  # before the writer's turn: it may be long
+    tapes = [c.volser for c in library.cartridges if not c.cleaning]
+    rows = _listed(inventory, tapes)  # before the writer's turn: it may be long
     with book.page(how) as page:
         require(page.world, by, "register media")
         require(page.world, by, "describe a data set")
         page.world.get(Site, site)
-        known = _known(page, site, [tape.volser for tape in tapes])
-        fresh = [tape.volser for tape in tapes if tape.volser not in known]
-        ids = _register(page, by, site, [New("medium", v, _form(v)) for v in fresh], draw)
+        known = _Known(page, site, tapes).each(tapes)
+        fresh = [volser for volser in tapes if volser not in known]
+        ids = _register(page, by, site, [New("medium", v, form(v)) for v in fresh], draw)
         found = known | dict(zip(fresh, ids, strict=True))
-        _describe(page, by, inventory, found)
+        _describe(page, by, rows, found)
         return TakenIn(
             ids=found,
             fresh=ids,
-            unlabelled=tuple(f"slot {slot.number}" for slot in library.unlabelled),
+            flagged=tuple(slot.why for slot in library.unlabelled),
             cleaning=tuple(c.volser for c in library.cartridges if c.cleaning),
+            spelt={c.volser: c.spelt for c in library.cartridges if c.spelt},
         )
 
 
@@ -124,38 +141,86 @@ def _register(
     return ids
 
 
-def _known(page: Page, site: str, volsers: Iterable[str]) -> dict[str, str]:
-    wanted = set(volsers)
-    rows = page.connection.execute(
-        sa.select(_medium.c.id, _medium.c.volser, _medium.c.site).where(_medium.c.volser.in_(wanted))
-    ).all()
-    elsewhere = sorted(row.volser for row in rows if row.site != site)
-    if elsewhere:
-        raise Conflict(
-            f"{', '.join(elsewhere[:5])} is on the books of another site. A volser can stand on two"
-            " cartridges: scan the media's own labels, or move them by a consignment."
+@dataclass(frozen=True, slots=True)
+class _Medium:
+    """What is on the books, as much of it as tells one cartridge from another."""
+
+    id: str
+    volser: str
+    spine: str
+    site: str
+
+
+class _Known:
+    """The media on the books that these volsers could mean."""
+
+    def __init__(self, page: Page, site: str, volsers: Iterable[str]) -> None:
+        columns = (_medium.c.id, _medium.c.volser, _medium.c.form, _medium.c.site)
+        keys = sorted({first_six(volser) for volser in volsers})
+        rows = page.connection.execute(
+            sa.select(*columns).where(sa.func.substr(_medium.c.volser, 1, 6).in_(keys)).order_by(_medium.c.id)
         )
-    return {row.volser: row.id for row in rows}
+        media = [_Medium(row.id, row.volser, spine(row.volser, row.form), row.site) for row in rows]
+        self._site = site
+        self._here = Shelf((each.spine, each) for each in media if each.site == site)
+        self._elsewhere = Shelf((each.spine, each) for each in media if each.site != site)
+
+    def here(self, volser: str) -> _Medium | None:
+        """The one at this site; Conflict where it could be any of several. One of exactly this name is it."""
+        found = self._here.find(volser)
+        found = [each for each in found if volser in (each.volser, each.spine)] or found
+        if len(found) > 1:
+            raise Conflict(
+                f"{volser} could be any of {len(found)} media at {self._site}, with the labels"
+                f" {', '.join(each.id for each in found[:5])}. Read their own labels."
+            )
+        return found[0] if found else None
+
+    def each(self, volsers: Iterable[str]) -> dict[str, str]:
+        """The identity of each that is known at this site; Conflict for what is known elsewhere alone."""
+        known: dict[str, str] = {}
+        elsewhere = []
+        for volser in volsers:
+            if medium := self.here(volser):
+                known[volser] = medium.id
+            elif self._elsewhere.find(volser):
+                elsewhere.append(volser)
+        if elsewhere:
+            raise Conflict(
+                f"{', '.join(sorted(elsewhere)[:5])} is on the books of another site. A volser can stand on"
+                " two cartridges: scan the media's own labels, or move them by a consignment."
+            )
+        first: dict[str, str] = {}
+        for volser, name in known.items():
+            other = first.setdefault(name, volser)
+            if other != volser:
+                raise Conflict(f"{other} and {volser} could both be the medium {name}. Read its own label.")
+        return known
 
 
-def _form(volser: str) -> str | None:
-    """`LTO-8` from the media id that ends an LTO volser; None where it does not say."""
-    return f"LTO-{volser[-1]}" if len(volser) == 8 and volser[-2] == "L" and volser[-1].isdigit() else None
-
-
-def _check_listed(inventory: Sequence[Row], listed: set[str]) -> None:
+def _listed(inventory: Sequence[Row], tapes: Iterable[str]) -> list[tuple[str, Row]]:
+    """Each row with the volser that the listing has for its tape."""
+    shelf = Shelf((tape, tape) for tape in tapes)
+    rows = []
     for row in inventory:
-        if row.volser not in listed:
+        found = shelf.find(row.volser)
+        if not found:
             raise NotFound(f"Line {row.line}: {row.volser} is not in the library's listing.")
+        if len(found) > 1:
+            raise Conflict(
+                f"Line {row.line}: {row.volser} could be {found[0]} or {found[1]}: write it whole."
+            )
+        rows.append((found[0], row))
+    return rows
 
 
-def _describe(page: Page, by: str, inventory: Sequence[Row], found: dict[str, str]) -> None:
-    sets: dict[str, list[Row]] = {}
-    for row in inventory:
-        sets.setdefault(row.dataset, []).append(row)
-    for name, rows in sets.items():
-        first = rows[0]
-        if any((row.title, row.people) != (first.title, first.people) for row in rows):
+def _describe(page: Page, by: str, rows: Sequence[tuple[str, Row]], found: dict[str, str]) -> None:
+    sets: dict[str, list[tuple[str, Row]]] = {}
+    for volser, row in rows:
+        sets.setdefault(row.dataset, []).append((volser, row))
+    for name, members in sets.items():
+        first = members[0][1]
+        if any((row.title, row.people) != (first.title, first.people) for _, row in members):
             raise Conflict(f"The data set {name} has different titles or numbers of people on its lines.")
         least, most = first.people or (None, None)
         page.record(
@@ -163,7 +228,7 @@ def _describe(page: Page, by: str, inventory: Sequence[Row], found: dict[str, st
                 by=by,
                 data_set=name,
                 title=page.private(first.title),
-                media=tuple(sorted({found[row.volser] for row in rows})),
+                media=tuple(sorted({found[volser] for volser, _ in members})),
                 people_least=least,
                 people_most=most,
                 other_copies=_COPIES[first.copies],

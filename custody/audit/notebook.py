@@ -372,10 +372,13 @@ class Notebook(World):
         self.standing = standing
 
 
+_JUDGES: Final = ("errors.py", "facts.py", "strict.py", "audit/*.py", "ledger/*.py", "rules/*.py")
+
+
 def program() -> str:
     """What judges here, as SHA-256 of its sources: an audit is not ended by another program's rules."""
-    house = Path(__file__).parents[1]
-    patterns = ("errors.py", "facts.py", "strict.py", "audit/*.py", "ledger/*.py", "rules/*.py")
+    house = Path(__file__).parents[2]
+    patterns = (*(f"custody/{name}" for name in _JUDGES), "labels/identity.py", "labels/volser.py")
     digest = hashlib.sha256()
     for path in sorted(path for pattern in patterns for path in house.glob(pattern)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -257,7 +257,9 @@ def import_(folder: Path, site: str, by: str, listing: Path, table: Path | None)
     taken = media.take_in(book, by, site, library, rows, draw=parts.draw_identity, how="import")
     known = len(taken.ids) - len(taken.fresh)
     click.echo(f"{len(taken.fresh)} tapes registered at {site}, {known} were known.")
-    for slot in taken.unlabelled:
-        click.echo(f"  {slot} is full, but its label cannot be read: look at it, label it, import again.")
+    for words in taken.flagged:
+        click.echo(f"  not registered: {words}. Look at it, label it, import again.")
+    for volser, tag in taken.spelt.items():
+        click.echo(f"  {tag} is registered as {volser}, in capitals, as on a label")
     if taken.cleaning:
         click.echo(f"  left out: cleaning tapes {', '.join(taken.cleaning)}")

@@ -82,11 +82,12 @@ def main() -> NoReturn:
 
     from custody.errors import Refusal, Untrusted  # noqa: PLC0415 - beside it
     from custody.files import told  # noqa: PLC0415 - beside it
+    from labels.unfit import Unfit  # noqa: PLC0415 - beside it
 
     _log_as_json()
     try:
         _commands()(prog_name="custody")
-    except Refusal as problem:
+    except (Refusal, Unfit) as problem:
         _say(str(problem))
         sys.exit(1)
     except Untrusted as problem:

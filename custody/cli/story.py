@@ -197,7 +197,7 @@ class Story:
         ]
         self.spare = media.register(self.book, "P-1", "TOWER", things, draw, how="import")
         self.note(f"{len(taken.fresh)} LTO tapes registered from `mtx status`; a case and a seal")
-        self.note(f"flagged, not skipped: {', '.join(taken.unlabelled)} is full without a readable label")
+        self.note(f"flagged, not skipped: {'; '.join(taken.flagged)}")
 
     def print_labels(self) -> None:
         """Labels as a PDF, and each of them read back from the page as a printer would draw it."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from custody.errors import Unreadable
+from labels import volser
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +174,12 @@ def _value(column: _Column, cell: str) -> Any:
 
 
 def _volser(cell: str) -> str:
-    # Small letters are refused, not raised: `Mar-01` is what a spreadsheet makes of the volser MAR001.
-    if not _VOLSER.fullmatch(cell):
-        raise ValueError(f"{_quote(cell)} is no volser: capital letters and digits, as on the label.")
     if _GARBLED.fullmatch(cell):
         raise ValueError(
-            f"{_quote(cell)} looks like a volser that a spreadsheet took for a number; "
+            f"{_quote(cell)} looks like a volser that a spreadsheet took for a number or a date; "
             "format the column as text and type it anew."
         )
-    return cell
+    return volser.check(cell)
 
 
 def _name(cell: str) -> str:
@@ -234,9 +232,12 @@ _TOLD = 10  # problems in one answer
 _SHOWN = 40  # characters of a cell that a problem repeats
 _INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
 _SPREADSHEET_ERROR = re.compile(r"#(?:#+|N/A|REF!|VALUE!|NAME\?|NUM!|NULL!|DIV/0!)")
-# Code 39's alphabet (ISO/IEC 16388) without the blank, as on the label.
-_VOLSER = re.compile(r"[A-Z0-9][A-Z0-9.$/+%-]*")
-_GARBLED = re.compile(r"[0-9]{1,5}|[0-9]+(?:\.[0-9]+)?E\+[0-9]+")  # 000711 became 711, 123E45 1.23E+47
+# 000711 became 711, 123E45 1.23E+47, 1-2-24 02.01.2024, 1.10 a decimal number; MAR001 became Mar-01 or in
+# another language 1. Mrz, a mark beside a small letter: a volser with marks is written in capitals.
+_GARBLED = re.compile(
+    r"[0-9]{1,5}|[0-9]+(?:[.,][0-9]+)?[Ee]\+?[0-9]+|[0-9]+[.,][0-9]+|[0-9]{1,4}([-./])[0-9]{1,2}\1[0-9]{1,4}"
+    r"|(?=.*[-./ ])(?=.*[^\W\d_A-Z]).*"
+)
 # 64000, or in threes 64,000. Not 0,064 and not 64.000: those may be fractions.
 _NUMBER = re.compile(
     r"[0-9]{1,10}|[1-9][0-9]{0,2}(?P<mark>[,' \u00a0\u2009\u202f\u2019])[0-9]{3}(?:(?P=mark)[0-9]{3}){0,2}"

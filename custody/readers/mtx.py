@@ -6,8 +6,8 @@ drives from 0 and slots from 1, none left out. That order is what makes a lost l
 that skips a number, ends early or is cut in mid-volser is refused whole, since a tape that silently
 drops out of an inventory is exactly the loss this system exists to notice.
 
-A cartridge whose label the robot could not read is no reason to refuse: it is in `unlabelled`, to be
-looked at by a person.
+A cartridge whose label the robot could not read, or read as something that is no volser (`labels.volser` has
+the rule), is no reason to refuse: it is in `unlabelled`, to be looked at by a person.
 """
 
 import re
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from custody.errors import Unreadable
+from labels import volser as volsers
 
 Kind = Literal["storage", "import/export", "drive"]
 
@@ -25,7 +26,8 @@ class Cartridge:
     """A cartridge with a readable label.
 
     `slot` is the number mtx gives the element: slots from 1, drives from 0. `home` is the slot that a
-    cartridge in a drive came from, None where the library does not know. `line` counts from 1.
+    cartridge in a drive came from, None where the library does not know. `line` counts from 1. `spelt` is how
+    the library spells the volser, where it does so otherwise than in capitals.
     """
 
     volser: str
@@ -34,6 +36,7 @@ class Cartridge:
     cleaning: bool
     line: int
     home: int | None = None
+    spelt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,20 @@ class Slot:
     kind: Kind
     line: int
     tag: str = ""
+
+    @property
+    def why(self) -> str:
+        """Which element it is, and what its label lacks: a sentence for whoever can look at it."""
+        place = f"{'drive' if self.kind == 'drive' else 'slot'} {self.number} (line {self.line})"
+        if not self.tag:
+            return f"{place} is full, but its label cannot be read"
+        if volsers.is_diagnostic(self.tag):
+            return f"{place} holds a diagnostic cartridge, {self.tag}"
+        try:
+            volsers.check(self.tag)
+        except volsers.NotAVolser as problem:
+            return f"{place} is full: {str(problem).rstrip('.')}"
+        raise AssertionError(f"{self.tag} is a volser")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +106,6 @@ _SLOT = re.compile(
 )
 # mtx's complaints to standard error, harmless where a listing follows.
 _NOISE = ("mtx: Request Sense:", "Mode sense (0x1A) for Page 0x1D failed")
-# Code 39's alphabet (ISO/IEC 16388) without the blank. What else a robot reports (`????????`,
-# `NO LABEL`) is its word for a label it could not read.
-_VOLSER = re.compile(r"[A-Z0-9][A-Z0-9.$/+%-]{0,31}")
 _LTO_LABEL = re.compile(r"[A-Z0-9]{6}[LM][A-Z0-9]")
 _SHOWN = 80  # characters of a line that an error repeats
 
@@ -130,7 +144,7 @@ def read(text: str | bytes) -> Library:
         tuple(
             Slot(element.number, element.kind, element.line, element.tag)
             for element in elements
-            if element.full and not _VOLSER.fullmatch(element.tag)
+            if element.full and _volser(element.tag) is None
         ),
         head["device"],
     )
@@ -213,22 +227,50 @@ def _check_end(text: str, last: _Element) -> None:
         )
 
 
+def _volser(tag: str) -> str | None:
+    """What a robot reports for a label it could not read (`????????`, `NO LABEL`) is no volser."""
+    try:
+        return volsers.check(tag)
+    except volsers.NotAVolser:
+        return None
+
+
 def _cartridges(elements: list[_Element]) -> tuple[Cartridge, ...]:
-    found: dict[str, Cartridge] = {}
-    for element in elements:
-        volser = element.tag
-        # An empty slot may carry a tag: the library remembers what belongs there. The tape is elsewhere.
-        if not element.full or not _VOLSER.fullmatch(volser):
-            continue
-        if volser in found:
-            raise Unreadable(
-                f"Lines {found[volser].line} and {element.line} both list volser {volser}: two tapes carry "
-                "the same label, or two listings were put together. Nothing was taken in."
-            )
-        found[volser] = Cartridge(
-            volser, element.number, element.kind, volser.startswith("CLN"), element.line, element.home
+    # An empty slot may carry a tag: the library remembers what belongs there. The tape is elsewhere.
+    found = tuple(
+        Cartridge(
+            volser=volser,
+            slot=element.number,
+            kind=element.kind,
+            cleaning=volsers.is_cleaning(volser),
+            line=element.line,
+            home=element.home,
+            spelt="" if element.tag == volser else element.tag,
         )
-    return tuple(found.values())
+        for element in elements
+        if element.full and (volser := _volser(element.tag)) is not None
+    )
+    shelf = volsers.Shelf((each.volser, each) for each in found)
+    for each in found:
+        for other in shelf.find(each.volser):
+            if other is not each:
+                _refuse_twins(each, other)
+    return found
+
+
+def _refuse_twins(one: Cartridge, other: Cartridge) -> None:
+    """Two full elements are two cartridges, and both would answer to what one of them is called."""
+    first, second = sorted((one, other), key=lambda each: each.line)
+    lines = f"Lines {first.line} and {second.line}"
+    if one.volser == other.volser:
+        raise Unreadable(
+            f"{lines} both list volser {one.volser}: two tapes carry the same label, or two listings were put"
+            " together. Nothing was taken in."
+        )
+    raise Unreadable(
+        f"{lines} list {first.volser} and {second.volser}: these could name one cartridge, with its media id"
+        " and without. Set the library to report all labels in one way. Nothing was taken in."
+    )
 
 
 def _quote(line: str) -> str:

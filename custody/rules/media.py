@@ -16,6 +16,7 @@ from custody.errors import Conflict, Impossible
 from custody.facts import Described, Labelled, Registered
 from custody.rules.people import Site, new
 from custody.rules.world import Event, Noun, World, replace
+from labels import volser
 
 SIGHTED_FOR: Final = timedelta(hours=1)
 """Who reports one label again and again wakes nobody more often than this; each report is recorded."""
@@ -38,6 +39,11 @@ class Medium(Noun):
     packing: str | None = None
     missing: bool = False
     sighted_at: datetime | None = None
+
+    @property
+    def spine(self) -> str:
+        """What its own label says as a volser, as far as is known (`labels.volser`); empty where nothing."""
+        return volser.spine(self.volser, self.form) if self.volser else ""
 
     def sighted(self, now: datetime) -> bool:
         """Whether a stranger has reported it within the hour."""

@@ -131,7 +131,7 @@ def test_a_listing_goes_in_whole_or_not_at_all(small: tuple[Path, str], tmp_path
     assert "line" in refused
     said = custody(*where, str(good))
     assert "2 tapes registered" in said
-    assert "slot 3 is full" in said
+    assert "not registered: slot 3 (line 5) is full, but its label cannot be read." in said
     assert "0 tapes registered at OFFICE, 2 were known" in custody(*where, str(good))
 
 

@@ -22,19 +22,19 @@ TITLE = "ab" * 32
 
 
 def test_things_are_at_their_site_and_free(shared: World) -> None:
-    new = Item("3" * 16, "medium", "SOUTH", "T00007L8", "LTO-8")
+    new = Item("3" * 16, "medium", "SOUTH", "V00007L8", "LTO-8")
     shared.state(Registered(shared.ids["ada"], (new,)))
-    assert shared.get(Medium, new.id) == Medium(new.id, "medium", "SOUTH", "T00007L8", "LTO-8")
+    assert shared.get(Medium, new.id) == Medium(new.id, "medium", "SOUTH", "V00007L8", "LTO-8")
 
 
 def test_an_identity_is_given_once_and_a_volser_may_be_given_again(shared: World) -> None:
-    first, second = Item("1" * 16, "medium", "NORTH", "T00007L8"), Item("2" * 16, "medium", "NORTH")
+    first, second = Item("1" * 16, "medium", "NORTH", "V00007L8"), Item("2" * 16, "medium", "NORTH")
     shared.state(Registered("P-1", (first,)))
     for wrong in (Registered("P-1", (second, first)), Registered("P-1", (replace(first, site="SOUTH"),))):
         with shared.unmoved(), pytest.raises(Impossible, match=f"There is a medium {first.id} already"):
             shared.state(wrong)
     shared.state(Registered("P-1", (replace(second, volser=first.volser),)))
-    assert {shared.get(Medium, each.id).volser for each in (first, second)} == {"T00007L8"}
+    assert {shared.get(Medium, each.id).volser for each in (first, second)} == {"V00007L8"}
 
 
 def test_a_thing_is_registered_at_a_site_that_is_there(shared: World) -> None:

@@ -123,8 +123,14 @@ def test_a_range_the_wrong_way_round() -> None:
     ("cells", "problem"),
     [
         (",PAY,Payroll,1,,,", "Line 2, volser: '' is no volser"),
-        ("abc001l6,PAY,Payroll,1,,,", "Line 2, volser: 'abc001l6' is no volser"),
-        ("Mar-01,PAY,Payroll,1,,,", "Line 2, volser: 'Mar-01' is no volser"),
+        ("ABC001L6/,PAY,Payroll,1,,,", "Line 2, volser: 'ABC001L6/' is no volser: one to sixteen capital"),
+        *(
+            (
+                f"{cell},PAY,Payroll,1,,,",
+                f"Line 2, volser: '{cell}' looks like a volser that a spreadsheet took",
+            )
+            for cell in ("Mar-01", "01-Mrz", "1. Mai", "déc-01", "02.01.2024", "2024-01-02", "1.10", "12e45")
+        ),
         ("ABC 001,PAY,Payroll,1,,,", "Line 2, volser: 'ABC 001' is no volser"),
         ("711,PAY,Payroll,1,,,", "Line 2, volser: '711' looks like a volser that a spreadsheet took"),
         ("1.23E+47,PAY,Payroll,1,,,", "Line 2, volser: '1.23E+47' looks like"),
@@ -149,6 +155,15 @@ def test_what_is_wrong_with_a_cell_is_told_by_line_and_column(cells: str, proble
     assert told[0] == "Nothing was taken in."
     assert told[1].startswith(problem)
     assert len(told) == 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "volser"),
+    [("abc001l6", "ABC001L6"), ("CTAPE-00001", "CTAPE-00001"), ("A01", "A01"), ("2024-001", "2024-001")],
+)
+def test_a_volser_is_the_one_that_a_library_would_report(cell: str, volser: str) -> None:
+    (row,) = inventory.read((HEAD + f"{cell},PAY,Payroll,1,,,").encode())
+    assert row.volser == volser
 
 
 @pytest.mark.parametrize("answer", ["yes", "no", "unknown", "", "YES", "No"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from custody.rules.cases import Packing
 from custody.rules.media import Medium
 from labels import identity
@@ -44,7 +46,28 @@ def test_of_volser_twins_the_label_must_be_read() -> None:
     twins = [*MEDIA, Medium(OTHER, "medium", "NORTH", "ORO001L8", "LTO-8")]
     found = match([spine("ORO001L8")], twins, None)
     assert found.lines == ()
-    assert found.unsure == ("ORO001L8 stands on 2 lines: read the label",)
+    assert found.unsure == ("ORO001L8 could be any of 2 lines: read the label",)
+    assert match([spine("ORO001L8"), qr("M", A), qr("M", OTHER)], twins, None).unsure == ()
+
+
+@pytest.mark.parametrize(
+    ("volser", "form"), [("ORO001", None), ("ORO001", "LTO-8"), ("ORO001L8", None), ("ORO001L8", "LTO-8")]
+)
+def test_six_characters_on_the_books_and_eight_on_the_spine_are_one_cartridge(
+    volser: str, form: str | None
+) -> None:
+    line = Medium(A, "medium", "NORTH", volser, form)
+    assert match([spine("ORO001L8")], [line, MEDIA[1]], None) == Matched((1,), False, False, (), ())
+
+
+def test_another_media_id_is_another_cartridge() -> None:
+    found = match([spine("ORO001L7")], [Medium(A, "medium", "NORTH", "ORO001", "LTO-8"), *MEDIA], None)
+    assert (found.lines, found.strange) == ((), ("ORO001L7",))
+
+
+def test_a_spine_that_two_lines_could_be_counts_for_neither() -> None:
+    found = match([spine("ORO001L8")], [Medium(OTHER, "medium", "NORTH", "ORO001", None), *MEDIA], None)
+    assert (found.lines, found.unsure) == ((), ("ORO001L8 could be any of 2 lines: read the label",))
 
 
 def test_case_and_seal_are_seen_as_what_they_are() -> None:
@@ -55,6 +78,6 @@ def test_case_and_seal_are_seen_as_what_they_are() -> None:
 
 def test_what_is_not_on_the_manifest_is_told_and_the_boxs_own_codes_are_not() -> None:
     parcel = Code("https://parcel.example/123", "qr", ("pyzbar:middle",), (0, 0, 9, 9))
-    found = match([qr("M", OTHER), spine("XYZ999L8"), spine("SHIP-TO", 2), parcel], MEDIA, None)
+    found = match([qr("M", OTHER), spine("XYZ999L8"), spine("SHIP TO", 2), parcel], MEDIA, None)
     assert found.strange == ("XYZ999L8", OTHER)
     assert found.lines == ()

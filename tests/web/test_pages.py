@@ -180,7 +180,7 @@ def upload(office: Any, listing: str, table: str | None = None) -> Any:
 def test_a_library_is_taken_in_and_what_is_unlabelled_is_flagged(office: Any) -> None:
     page = text(upload(office, LISTING, TABLE))
     assert "2 new, 0 known before" in page
-    assert "Flagged: slot 3" in page
+    assert "Flagged, and not registered: slot 3 (line 5) is full, but its label cannot be read." in page
     assert "Cleaning cartridges, left out: CLN001L1" in page
     shelf = text(office.as_("dana").get("/media?words=oro001"))
     assert "ORO001L8" in shelf
