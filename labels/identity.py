@@ -10,6 +10,11 @@ The QR code holds the id behind an address that a stranger's telephone can open.
 most 61 characters, which is what QR version 3 at error level M holds in its alphanumeric mode (ISO/IEC
 18004, table 7); that keeps every label at 29 modules a side, whatever the host.
 
+A scanner that acts as a keyboard sends the keys of an American one, and a computer that is set to another
+layout types something else: `HTTPSÖ--` for `HTTPS://` in German, `È` for 7 in French. `scanned` mends that
+where the check character says which layout it was. `web/static/codes.js` does the same in the browser, and
+`tests/vectors/codes.json` holds both to it.
+
 Source: Douglas Crockford, "Base 32", https://www.crockford.com/base32.html
 """
 
@@ -28,9 +33,33 @@ URL_LENGTH = 61
 HOST_LENGTH = URL_LENGTH - len("HTTPS://") - len("/M/") - ID_LENGTH
 
 _LOOKALIKES = str.maketrans("OIL", "011")
+_BETWEEN = re.compile("[\\s\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff-]")
+"""Blanks and dashes of all kinds, which people put between the groups of an id, and telephones change."""
 _NAME = "[A-Z0-9](?:[A-Z0-9-]*[A-Z0-9])?"
 _HOST = rf"{_NAME}(?:\.{_NAME})*(?::[0-9]{{1,5}})?"
 _URL = rf"HTTPS://{_HOST}/([{LETTERS}])/([0-9A-Z]{{{ID_LENGTH}}})"
+_MENDED = re.compile(rf".+[^0-9A-Z][{LETTERS}][^0-9A-Z]([0-9A-Z]{{{ID_LENGTH}}})[^0-9A-Z]*", re.DOTALL)
+_LONGEST = 200
+
+
+def _layout(typed: str, meant: str) -> dict[int, str]:
+    """What the keys that typed this are on an American keyboard; small letters and capitals alike."""
+    pairs = list(zip(typed, meant, strict=True))
+    return {ord(form): key for name, key in pairs for form in {name, name.lower()}}
+
+
+_AZERTY, _QWERTY = "AQWZ?,", "QAZWMM"
+_DIGITS, _SHIFTED = "1234567890", "!@#$%^&*()"
+LAYOUTS = (
+    _layout("", ""),  # letters and digits where an American keyboard has them: British, Spanish, Nordic, ...
+    _layout("YZß", "ZY-"),  # German, Austrian, Swiss
+    _layout("YZÖ", "ZY0"),  # Hungarian
+    _layout(f"YZ+ĚŠČŘŽÝÁÍÉĽŤ{_DIGITS}", f"ZY123456789025{_SHIFTED}"),  # Czech, Slovak
+    _layout(_AZERTY, _QWERTY),  # French and Belgian with the digits locked
+    _layout(f"{_AZERTY}&É\"'(-È_ÇÀ){_DIGITS}", f"{_QWERTY}{_DIGITS}-{_SHIFTED}"),  # French
+    _layout(f"{_AZERTY}&É\"'(§È!ÇÀ){_DIGITS}", f"{_QWERTY}{_DIGITS}-{_SHIFTED}"),  # Belgian
+)
+"""Keyboard layouts: each says which key of an American keyboard types a character, as far as ids need it."""
 
 
 class NotAnId(Unfit):
@@ -58,10 +87,9 @@ def check(text: str) -> str:
     """
     if len(text) > 4 * ID_LENGTH:
         raise NotAnId(f"A label's id has {ID_LENGTH} letters and digits; this text is far longer.")
-    # A Chinese input method types full-width letters, and a telephone makes a dash of a hyphen: to the
-    # person who typed them both look right.
+    # A Chinese input method types full-width letters: to the person who typed them they look right.
     plain = unicodedata.normalize("NFKC", text).upper().translate(_LOOKALIKES)
-    found = "".join(c for c in plain if not c.isspace() and unicodedata.category(c) != "Pd")
+    found = _BETWEEN.sub("", plain)
     if strange := next((c for c in found if c not in ALPHABET), None):
         raise NotAnId(f"A label's id has only digits and letters, never U; this one has {strange!r}.")
     if len(found) != ID_LENGTH:
@@ -71,6 +99,37 @@ def check(text: str) -> str:
             "This id has a wrong character somewhere: its last one, the check, does not fit the rest."
         )
     return found
+
+
+def scanned(text: str) -> str:
+    """The id in what a scanner, as a keyboard, or a person has entered: an address, or the id alone.
+
+    What another keyboard layout made of an address is mended if one id alone can have been meant: if its
+    check character fits in one layout. `NotAnId` for all else.
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if len(plain) > _LONGEST:
+        raise NotAnId(f"A label's id has {ID_LENGTH} letters and digits; this text is far longer.")
+    if address := read(plain):
+        return address[1]
+    alone = plain.strip("*/")
+    if re.fullmatch("[0-9A-Z]*", _BETWEEN.sub("", alone.upper())):
+        return check(alone)
+    meant = {found for layout in LAYOUTS if (found := _meant(plain.translate(layout).upper()))}
+    if len(meant) == 1:
+        return meant.pop()
+    raise NotAnId(
+        "This could not be read as a label: scan it again, or type the 16 letters and digits beside the code."
+    )
+
+
+def _meant(text: str) -> str | None:
+    """The id at the end of what looks like an address, its marks aside."""
+    found = _MENDED.fullmatch(text)
+    try:
+        return check(found[1]) if found else None
+    except NotAnId:
+        return None
 
 
 def url(host: str, path_letter: str, id_: str, /) -> str:
@@ -96,10 +155,12 @@ def url(host: str, path_letter: str, id_: str, /) -> str:
 def read(text: str) -> tuple[str, str] | None:
     """The path letter and id in a label's address, upper or lower case, or None if it is no such address.
 
+    A slash at its end, which some scanners and browsers add, is no other address.
+
     Any host that `url` takes is read, for labels outlive host names. The host proves nothing, since whoever
     prints a label can print ours: what counts is whether the ledger knows the id.
     """
-    address = text.strip().upper()
+    address = text.strip().upper().removesuffix("/")
     if len(address) > URL_LENGTH or not (match := re.fullmatch(_URL, address)):
         return None
     try:

@@ -28,10 +28,14 @@ TOLD_MOST: Final = 40
 
 @blueprint.get("/media")
 def shelf() -> str:
-    """What is on the books, by site and by the beginning of a volser or an id."""
+    """What is on the books, by site and what is scanned or typed: a label, a volser, or their beginning."""
     site, words, what = (request.args.get(name, "").strip() for name in ("site", "words", "what"))
+    try:
+        wanted = identity.scanned(words)
+    except identity.NotAnId:
+        wanted = words.replace(" ", "").strip("*")
     with look() as view:
-        found = view.media(site=site, words=words.replace(" ", ""), what=what)
+        found = view.media(site=site, words=wanted, what=what)
         return show("media.html", view, found=found, site=site, words=words, what=what)
 
 

@@ -315,9 +315,9 @@ def _read(c: Consignment, packing: Packing | None) -> dict[str, object]:
     if packing is not None:
         found["seal"] = _text("seal")
         if found["seal"] != "none":
-            found["seal_read"] = _identity(_text("seal_read"))
+            found["seal_read"] = identity.scanned(_text("seal_read"))
     if extra := request.form.get("extra", "").split():
-        found["extra"] = tuple(sorted({_identity(word) for word in extra}))
+        found["extra"] = tuple(sorted({identity.scanned(word) for word in extra}))
     if found["read"] == "media":
         ticks = {number: request.form.get(f"line-{number}") for number in range(1, len(c.media) + 1)}
         open_lines = [str(number) for number, tick in ticks.items() if tick not in _TICKS]
@@ -410,17 +410,6 @@ def _grants() -> tuple[orders.Grant, ...]:
 
 def _text(name: str) -> str:
     return request.form.get(name, "").strip()
-
-
-def _identity(text: str) -> str:
-    """The id that was scanned or typed: a label's whole address, or the id alone."""
-    address = identity.read(text)
-    if address is not None:
-        return address[1]
-    try:
-        return identity.check(text)
-    except identity.NotAnId as problem:
-        raise Unreadable(str(problem)) from None
 
 
 _MAKERS: Final[Mapping[str, Callable[[], Made]]] = {

@@ -126,7 +126,7 @@ def _to_print(
 ) -> list[Medium]:
     query = sa.select(_medium).order_by(_medium.c.volser, _medium.c.id)
     if only:
-        query = query.where(_medium.c.id.in_([_id(text) for text in only]))
+        query = query.where(_medium.c.id.in_([identity.scanned(text) for text in only]))
     if not again:
         query = query.where(_medium.c.prints == 0)
     if spines:
@@ -136,13 +136,6 @@ def _to_print(
             query = query.where(_medium.c.site == world.get(Site, site).id)
     with book.read() as connection:
         return [Medium(r.id, r.what, r.site, r.volser, r.form) for r in connection.execute(query)]
-
-
-def _id(text: str) -> str:
-    try:
-        return identity.check(text)
-    except identity.NotAnId as problem:
-        raise click.UsageError(str(problem)) from None
 
 
 @click.command("audit", context_settings={"ignore_unknown_options": True, "help_option_names": []})

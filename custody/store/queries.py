@@ -51,6 +51,7 @@ from custody.store.nouns import SHELVES
 from custody.store.tree import Tree
 from custody.store.witnesses import cosigned, published
 from custody.store.world import BookWorld
+from labels import volser
 
 N = TypeVar("N", bound=Noun)
 OPEN: Final = ("requested", "approved", "travelling", "received")
@@ -422,7 +423,10 @@ class View:
         return sorted(found, key=lambda organisation: organisation.id)
 
     def media(self, *, site: str = "", words: str = "", what: str = "") -> list[Medium]:
-        """Media, cases and seals, by site, kind and the beginning of a volser or an id."""
+        """Media, cases and seals, by site, kind and the beginning of a volser or an id.
+
+        A whole volser finds its cartridge also where the books have it without the media id.
+        """
         if self.carrier is not None:
             return []
         where: sa.ColumnElement[bool] = sa.true()
@@ -436,6 +440,8 @@ class View:
                 _medium.c.volser.startswith(begins, autoescape=True),
                 _medium.c.id.startswith(begins, autoescape=True),
             )
+            if volser.same(begins, volser.first_six(begins)):
+                matches = sa.or_(matches, _medium.c.volser == volser.first_six(begins))
             where = sa.and_(where, matches)
         columns = (_medium.c.what, _medium.c.site, sa.func.coalesce(_medium.c.volser, ""), _medium.c.id)
         return self._rows(Medium, where, *columns, most=LISTED_MOST)

@@ -13,12 +13,14 @@ from typing import Any
 
 import pypdfium2
 import pytest
+from keyboards import typed
 from playwright.sync_api import Browser, Page, Route
 from werkzeug.serving import make_server
 from world import World
 
 from custody import orders
 from custody.acts import alarms, people, pulses
+from custody.rules.media import Medium
 from custody.rules.people import Device
 from custody.store import accounts
 from labels import identity
@@ -145,8 +147,12 @@ def takes(street: Street, page: Page, name: str, button: str) -> None:
     page.click("text=Go on: read what I sign")  # nothing is ticked yet, and nothing is taken for granted
     page.wait_for_selector("#refusal:not([hidden])")
     assert "each is ticked by itself" in page.inner_text("#refusal")
-    for medium in media[:-1]:
-        page.fill("[data-scan]", f"HTTPS://LABELS.TEST/M/{medium}")
+    for number, medium in enumerate(media[:-1]):
+        address = f"https://LABELS.TEST/M/{medium}"
+        spine = street.world.get(Medium, medium).spine
+        page.fill(
+            "[data-scan]", (address, address.upper(), typed(address, "French"), f"*{spine}*")[number % 4]
+        )
         page.press("[data-scan]", "Enter")
         assert "is read" in page.inner_text("[data-scanned]")
     page.locator("tr").last.locator(".choice.read input").check()

@@ -192,6 +192,35 @@ def test_a_library_is_taken_in_and_what_is_unlabelled_is_flagged(office: Any) ->
     assert "1 new" not in text(upload(office, LISTING)), "the same volser at the same site is the same tape"
 
 
+def test_a_cartridge_is_found_by_its_spine_and_by_its_label(office: Any) -> None:
+    upload(office, LISTING.replace("ORO001L8", "ORO001"))
+    dana = office.as_("dana")
+
+    def found(words: str) -> list[str]:
+        return re.findall(r"<b>(\w+)</b>", text(dana.get("/media", query_string={"words": words})))
+
+    assert found("ORO001L8") == found("*oro001l8*") == found("oro001") == ["ORO001"]
+    name = re.findall(r'href="/media/([0-9A-Z]{16})"', text(dana.get("/media?words=oro001")))[0]
+    assert found(f"HTTPSÖ--LABELS.TEST-M-{name}-") == found(name.lower()) == ["ORO001"]
+    assert found("ORO009L8") == []
+
+
+def test_what_is_no_volser_by_hand_is_told_all_at_once(office: Any) -> None:
+    ada = office.as_("ada")
+    form = {"site": "NORTH", "what": "medium", "form": "", "volsers": "ABC$1, ABC002L9; A/B ctape-01"}
+    answer = office.post(ada, "/media/register/by-hand", scripted=True, **form)
+    assert [line.partition(" is no")[0] for line in answer.get_json()["refusal"].split("\n")] == [
+        "volser: 'ABC$1'",
+        "volser: 'A/B'",
+    ]
+    office.post(ada, "/media/register/by-hand", **{**form, "volsers": "ABC002L9 ctape-01"})
+    with office.world.book.world() as world:
+        assert sorted((t.volser, t.form) for t in world.all(Medium)) == [
+            ("ABC002L9", "LTO-9"),
+            ("CTAPE-01", None),
+        ]
+
+
 def test_a_listing_with_a_problem_names_its_line_and_takes_nothing_in(office: Any) -> None:
     answer = upload(office, LISTING, TABLE.replace("60000-64000", "=SUM(A1)"))
     assert answer.status_code == 422

@@ -4,6 +4,7 @@
 // fingerprints that the bytes have. A kind or a member that is not known here is refused: nobody can say what
 // signing it would mean.
 
+import { grouped } from "./codes.js";
 import { eventId } from "./dsse.js";
 import { fingerprint } from "./keys.js";
 
@@ -220,10 +221,6 @@ function ladder(rungs) {
 
 function unknown(word) {
   throw new Error(`This statement says something that this page does not know (${word}). Do not sign it.`);
-}
-
-function grouped(id) {
-  return id.replace(/(.{4})(?=.)/g, "$1 ");
 }
 
 function capital(word) {

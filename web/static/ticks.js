@@ -1,32 +1,26 @@
 // Reading codes off: a wedge scanner or a keyboard types a label or a volser, and its line is ticked.
 
+import { find, grouped } from "./codes.js";
 import { send } from "./server.js";
 
 const scan = document.querySelector("[data-scan]");
 const told = document.querySelector("[data-scanned]");
 
-/** The id in a label's address, or what was typed, without blanks, in capitals. */
-function code(text) {
-  const plain = text.trim().toUpperCase().replace(/^HTTPS:\/\/[^/]+\/[MCSL]\//, "");
-  return plain.replace(/[\s-]/g, "");
-}
-
 function tick(text) {
-  const wanted = code(text);
-  const lines = [...document.querySelectorAll("[data-codes]")].filter((line) => line.dataset.codes.split(" ").includes(wanted));
-  if (lines.length !== 1)
-    return lines.length ? `${wanted} stands on ${lines.length} lines: read the label.` : `${wanted} is NOT on this list.`;
-  const box = lines[0].querySelector("input[value=read], input[type=checkbox]");
+  const rows = [...document.querySelectorAll("[data-label]")];
+  const { line, said } = find(text, rows.map((row) => ({ id: row.dataset.label, spine: row.dataset.spine })));
+  if (line === null) return said;
+  const box = rows[line].querySelector("input[value=read], input[type=checkbox]");
   const before = box.checked;
   box.checked = true;
-  return before ? `${wanted} was read before.` : `${wanted} is read.`;
+  return before ? `${said} was read before.` : `${said} is read.`;
 }
 
 const photograph = document.querySelector("[data-photograph]");
 
 /** Ticks the lines that a photograph shows, and says what it shows besides. */
 function tickShown(shown) {
-  const rows = [...document.querySelectorAll("[data-codes]")];
+  const rows = [...document.querySelectorAll("[data-label]")];
   // what a person has said of a line stands: a photograph cannot see that a case is cracked
   const kept = shown.lines.filter((line) => {
     const said = rows[line - 1].querySelector("input:checked");
@@ -34,7 +28,7 @@ function tickShown(shown) {
     return said && said.value !== "read";
   });
   const open = rows.filter((row) => !row.querySelector("input:checked")).length;
-  const strange = shown.strange.map((name) => `${name.length === 16 ? name.match(/.{4}/g).join(" ") : name} is NOT on this list`);
+  const strange = shown.strange.map((name) => `${name.length === 16 ? grouped(name) : name} is NOT on this list`);
   const said = [`${shown.lines.length} of ${rows.length} lines read in the photograph, ${open} still open`, ...kept.map((line) => `line ${line} stays as you ticked it`), ...shown.unsure, ...strange];
   told.textContent = `${said.join(". ")}.`;
 }
