@@ -23,7 +23,6 @@ from custody.acts import alarms, consignments, people, signing
 from custody.errors import Conflict, Forbidden, NotFound, Unreadable
 from custody.facts import Approved, Enrolled, Fact, Handed, Invited, Party, Seconded, SetUpClosed, Statement
 from custody.ledger.note import Checkpoint
-from custody.rules.cases import Packing
 from custody.rules.consignments import Consignment
 from custody.rules.media import Medium
 from custody.rules.people import Person, require
@@ -42,7 +41,7 @@ class Prepared(BaseModel):
     """What is to be signed, and what helps to show it. All but `payload` is for the eye, and checked there.
 
     `evidence` are the signed bytes of events that the statement names, by event id; `people` are names by
-    number, `devices` numbers by key id, `things` volsers by id.
+    number, `devices` numbers by key id, `things` by id what people call them.
     """
 
     payload: str
@@ -256,7 +255,7 @@ def _things(view: View, text: str) -> dict[str, str]:
     """What the ids in these bytes stand for. What a courier types is not among these bytes."""
     ids = set(re.findall(r'"([0-9A-HJKMNP-TV-Z]{16})"', text))
     found = [thing for name in sorted(ids) if (thing := view.world.find(Medium, name))]
-    return {thing.id: thing.volser or thing.what for thing in found}
+    return {thing.id: thing.called for thing in found}
 
 
 def _waits(view: View, person: str) -> str:
@@ -305,19 +304,20 @@ def _take() -> Made:
             giver=Party(giver, seen),
             taker=Party(own, seen),
             site=_text("site"),
-            **_read(c, view.packing(c)),
+            **_read(view, c),
         )
 
 
-def _read(c: Consignment, packing: Packing | None) -> dict[str, object]:
+def _read(view: View, c: Consignment) -> dict[str, object]:
     """What the taker says was read. Every line is ticked one by one: there is no button for all of them."""
+    packing = view.packing(c)
     found: dict[str, object] = {"read": "media" if packing is None else _text("read")}
     if packing is not None:
         found["seal"] = _text("seal")
         if found["seal"] != "none":
-            found["seal_read"] = identity.scanned(_text("seal_read"))
+            found["seal_read"] = _identity(view, _text("seal_read"))
     if extra := request.form.get("extra", "").split():
-        found["extra"] = tuple(sorted({identity.scanned(word) for word in extra}))
+        found["extra"] = tuple(sorted({_identity(view, word) for word in extra}))
     if found["read"] == "media":
         ticks = {number: request.form.get(f"line-{number}") for number in range(1, len(c.media) + 1)}
         open_lines = [str(number) for number, tick in ticks.items() if tick not in _TICKS]
@@ -328,6 +328,13 @@ def _read(c: Consignment, packing: Packing | None) -> dict[str, object]:
         for word in ("missing", "refused", "damaged"):
             found[word] = tuple(number for number, tick in ticks.items() if tick == word)
     return found
+
+
+def _identity(view: View, text: str) -> str:
+    """The id of what was scanned or typed: a label, or the number of a case or a seal."""
+    if re.fullmatch(r"[KS]-?[1-9][0-9]{0,8}", text.upper()):
+        return view.numbered(f"{text[0].upper()}-{text[1:].removeprefix('-')}").id
+    return identity.scanned(text)
 
 
 _TICKS: Final = ("read", "missing", "refused", "damaged")

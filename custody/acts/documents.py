@@ -171,7 +171,8 @@ def _sheet(look: _Look, name: str) -> sheet.Sheet:
     packing = None
     if trip.packing is not None:
         packed = world.get(Packing, trip.packing)
-        packing = sheet.Packing(packed.case, packed.seal, _signed(look, trip.packing))
+        box, seal = _on_labels(world, packed.case, packed.seal)
+        packing = sheet.Packing(box, seal, _signed(look, trip.packing))
     return sheet.Sheet(
         origin=world.log.id,
         genesis=world.log.genesis,
@@ -229,9 +230,15 @@ def _media(number_of: int) -> str:
     return count(number_of, "medium", "media")
 
 
-def _packed(_w: World, _t: Consignment, event: Event) -> str:
+def _on_labels(world: World, *names: str) -> list[str]:
+    """`K-7, K9YM SVMW VJ4J FVSZ`: the number and the id, as they stand on a label."""
+    return [f"{world.get(Medium, name).called}, {grouped(name)}" for name in names]
+
+
+def _packed(world: World, _t: Consignment, event: Event) -> str:
     fact = event.fact
-    into = f"case {grouped(fact.case)} under seal {grouped(fact.seal)} at {fact.site}"
+    case, seal = _on_labels(world, fact.case, fact.seal)
+    into = f"case {case} under seal {seal} at {fact.site}"
     return f"packed {_media(len(fact.media))} into {into}, each cartridge's own code read"
 
 
@@ -369,6 +376,7 @@ def _report(look: _Look, name: str, names: Names) -> case.Report:
     lines = tuple(_line(look, trip, event) for event in _folded(events))
     notices = sorted((n for a in trip.alarms for n in look.rows(Notice, _notice.c.about == a)), key=_by_time)
     packing = None if trip.packing is None else world.get(Packing, trip.packing)
+    box, seal = (None, None) if packing is None else _on_labels(world, packing.case, packing.seal)
     exposed = media_rules.exposure(world, trip.media)
     answers = _acknowledgements(world, trip, events)
     decided = _decisions(look, events)
@@ -386,8 +394,8 @@ def _report(look: _Look, name: str, names: Names) -> case.Report:
         from_site=trip.from_site,
         to_site=trip.to_site,
         carrier=trip.carrier,
-        case=None if packing is None else packing.case,
-        seal=None if packing is None else packing.seal,
+        case=box,
+        seal=seal,
         zone=world.get(Site, trip.to_site).zone,
         as_of=world.log.last,
         alarm=alarm.id,

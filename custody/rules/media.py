@@ -7,7 +7,7 @@ consignment, never to two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +20,8 @@ from labels import volser
 
 SIGHTED_FOR: Final = timedelta(hours=1)
 """Who reports one label again and again wakes nobody more often than this; each report is recorded."""
+NUMBERED: Final[Mapping[str, str]] = {"case": "K", "seal": "S"}
+"""What has a number that people can say, and its letter. C-1 is a consignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Medium(Noun):
     """A tape, a disk, a case or a seal (`what`). `consignment` is the open one that it is bound to.
 
     `packing` is the newest one since it came here of which it is a part. `sighted_at` is when a stranger
-    reported it, of several reports within an hour the first.
+    reported it, of several reports within an hour the first. `short` is what people call a case or a seal.
     """
 
     what: str
@@ -39,6 +41,12 @@ class Medium(Noun):
     packing: str | None = None
     missing: bool = False
     sighted_at: datetime | None = None
+    short: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What people call it: the volser, or the number of a case or a seal; else what it is."""
+        return self.volser or self.short or self.what
 
     @property
     def spine(self) -> str:
@@ -48,6 +56,13 @@ class Medium(Noun):
     def sighted(self, now: datetime) -> bool:
         """Whether a stranger has reported it within the hour."""
         return self.sighted_at is not None and now - self.sighted_at < SIGHTED_FOR
+
+
+@dataclass(frozen=True, slots=True)
+class Tally(Noun):
+    """How many of a kind have a number. The id is the kind."""
+
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +97,17 @@ def registered(world: World, event: Event) -> None:
     world.expect(Medium, [item.id for item in fact.items])
     for item in fact.items:
         world.get(Site, item.site)
-        new(world, Medium(item.id, item.what, item.site, item.volser, item.form))
+        short = _next(world, item.what)
+        new(world, Medium(item.id, item.what, item.site, item.volser, item.form, short=short))
+
+
+def _next(world: World, what: str) -> str | None:
+    """The number of the next case or seal: K-1, K-2, ... and S-1, S-2, ... in the order of registration."""
+    if what not in NUMBERED:
+        return None
+    tally = world.find(Tally, what) or Tally(what, 0)
+    world.put(replace(tally, last=tally.last + 1))
+    return f"{NUMBERED[what]}-{tally.last + 1}"
 
 
 def described(world: World, event: Event) -> None:

@@ -19,7 +19,7 @@ from custody.rules.consignments import Consignment, Route
 from custody.rules.daily import Pin, SelfAudit
 from custody.rules.handoffs import HandOff, Successors
 from custody.rules.incidents import Incident, IncidentOf
-from custody.rules.media import DataSet, Medium
+from custody.rules.media import DataSet, Medium, Tally
 from custody.rules.people import Device, Organisation, Person, Site, number
 from custody.rules.world import Log, Noun
 from custody.store import tables
@@ -108,6 +108,7 @@ SHELVES: Final[dict[type[Noun], Shelf]] = {
         (Person, tables.PersonRow),
         (Device, tables.DeviceRow),
         (Medium, tables.MediumRow),
+        (Tally, tables.TallyRow),
         (DataSet, tables.DataSetRow),
         (Packing, tables.PackingRow),
         (UsedSeal, tables.UsedSealRow),

@@ -423,7 +423,7 @@ class View:
         return sorted(found, key=lambda organisation: organisation.id)
 
     def media(self, *, site: str = "", words: str = "", what: str = "") -> list[Medium]:
-        """Media, cases and seals, by site, kind and the beginning of a volser or an id.
+        """Media, cases and seals, by site, kind, number, and the beginning of a volser or an id.
 
         A whole volser finds its cartridge also where the books have it without the media id.
         """
@@ -439,11 +439,17 @@ class View:
             matches = sa.or_(
                 _medium.c.volser.startswith(begins, autoescape=True),
                 _medium.c.id.startswith(begins, autoescape=True),
+                _medium.c.short == begins,
             )
             if volser.same(begins, volser.first_six(begins)):
                 matches = sa.or_(matches, _medium.c.volser == volser.first_six(begins))
             where = sa.and_(where, matches)
-        columns = (_medium.c.what, _medium.c.site, sa.func.coalesce(_medium.c.volser, ""), _medium.c.id)
+        number = (
+            sa.func.length(sa.func.coalesce(_medium.c.short, "")),
+            sa.func.coalesce(_medium.c.short, ""),
+        )
+        volsers = sa.func.coalesce(_medium.c.volser, "")
+        columns = (_medium.c.what, _medium.c.site, volsers, *number, _medium.c.id)
         return self._rows(Medium, where, *columns, most=LISTED_MOST)
 
     def free(self, site: str, what: str) -> list[Medium]:
@@ -467,6 +473,24 @@ class View:
         """A medium, a case or a seal, for the eyes of the house."""
         self._at_home("medium", name)
         return self.world.get(Medium, name)
+
+    def called(self, name: str) -> str:
+        """What people call a medium, a case or a seal that these eyes see on a page."""
+        return self.world.get(Medium, name).called
+
+    def numbered(self, short: str) -> Medium:
+        """The case or the seal of this number; for a contractor's eyes those of its own consignments."""
+        found = self._rows(Medium, _medium.c.short == short)
+        if self.carrier is not None:
+            trips = self._rows(Consignment, _consignment.c.carrier == self.carrier)
+            packings = [packing for trip in trips if (packing := self.packing(trip)) is not None]
+            theirs = {name for packing in packings for name in (packing.case, packing.seal)}
+            found = [thing for thing in found if thing.id in theirs]
+        if not found:
+            raise NotFound(
+                f"There is no {short} here. Scan its label, or type the 16 letters and digits on it."
+            )
+        return found[0]
 
     def data_sets(self, name: str) -> list[Described]:
         """What is on a medium."""

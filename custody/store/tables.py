@@ -152,6 +152,15 @@ class MediumRow(SQLModel, table=True):
     packing: str | None = None
     missing: bool
     sighted_at: datetime | None = _moment()
+    short: str | None = Field(default=None, max_length=12, index=True)
+
+
+class TallyRow(SQLModel, table=True):
+    """`custody.rules.media.Tally`."""
+
+    __tablename__: ClassVar = "tally"
+    id: str = _key(8)
+    last: int
 
 
 class DataSetRow(SQLModel, table=True):

@@ -213,7 +213,8 @@ class Report:
     """A whole case. `zone` is the receiving site's; `as_of` the time of the newest entry in here.
 
     `least` and `most` are people, each None where unknown; `undescribed` counts the media on which no data
-    set is on record. `state` is the consignment's: travelling, received, arrived.
+    set is on record. `state` is the consignment's: travelling, received, arrived. `case` and `seal` are what
+    stands on their labels for people.
     """
 
     incident: str
@@ -364,7 +365,7 @@ def _holder(report: Report) -> str:
 def _travelled(report: Report) -> str:
     packed = "loose, in no case"
     if report.case is not None and report.seal is not None:
-        packed = f"in case {grouped(report.case)} under seal {grouped(report.seal)}"
+        packed = f"in case {report.case} under seal {report.seal}"
     return f"route {report.route} with {report.carrier}, {packed}"
 
 

@@ -41,7 +41,10 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The case, the seal that closed it, and the packing that read each cartridge into it."""
+    """The case, the seal that closed it, and the packing that read each cartridge into it.
+
+    `case` and `seal` are what stands on their labels for people: the number and the id in groups.
+    """
 
     case: str
     seal: str
@@ -133,7 +136,7 @@ def _facts(sheet: Sheet) -> Flowable:
     if sheet.packing is None:
         rows.append(("Case and seal", "none: the media travel loose"))
     else:
-        rows += [("Case", pdf.grouped(sheet.packing.case)), ("Seal", pdf.grouped(sheet.packing.seal))]
+        rows += [("Case", sheet.packing.case), ("Seal", sheet.packing.seal)]
     return pdf.fields(rows, width=pdf.WIDTH - CODE_SIDE - 8 * mm, label=27)
 
 

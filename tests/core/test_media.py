@@ -56,6 +56,32 @@ def test_a_case_or_a_seal_is_no_medium(shared: World) -> None:
             medium(world, "0" * 16)
 
 
+def test_cases_and_seals_are_numbered_in_the_order_of_registration(box: World) -> None:
+    """By the ledger alone: `box` is audited afterwards, and its tables compared with the auditor's fold."""
+    box.register(2, what="seal")
+    names = [name * 16 for name in "123456"]
+    whats = ("case", "medium", "seal", "case", "seal", "medium")
+    items = tuple(
+        Item(name, what, "NORTH" if place % 2 else "SOUTH")
+        for place, (name, what) in enumerate(zip(names, whats, strict=True))
+    )
+    box.state(Registered("P-1", items[:3]), Registered("P-1", items[3:]))
+    assert [box.get(Medium, name).short for name in names] == ["K-1", None, "S-3", "K-2", "S-4", None]
+    assert [box.get(Medium, name).called for name in names[:2]] == ["K-1", "medium"]
+    (last,) = box.register(1, what="case")
+    assert box.get(Medium, last).short == "K-3"
+
+
+def test_what_is_refused_takes_no_number(shared: World) -> None:
+    (seal,) = shared.register(1, what="seal")
+    wrong = Registered("P-1", (Item("7" * 16, "seal", "NORTH"), Item(seal, "seal", "NORTH")))
+    with shared.unmoved(), pytest.raises(Impossible):
+        shared.state(wrong)
+    number = int((shared.get(Medium, seal).short or "").removeprefix("S-"))
+    (following,) = shared.register(1, what="seal")
+    assert shared.get(Medium, following).short == f"S-{number + 1}"
+
+
 # ------------------------------------------------------------------------------------------- what is on it
 
 

@@ -20,6 +20,7 @@ from custody.acts import alarms, consignments, documents, people, signing
 from custody.errors import NotFound
 from custody.facts import Described, Statement
 from custody.ledger.envelope import Envelope, event_id
+from custody.rules.cases import Packing
 from custody.rules.notices import Message
 
 _private = SQLModel.metadata.tables["private"]
@@ -103,6 +104,9 @@ def test_the_manifest_names_the_event_that_every_hand_off_names(box: World) -> N
         assert event is not None
         assert " ".join(event[i : i + 8] for i in range(0, 64, 8)) in page
     assert f"--genesis {box.genesis}" in page
+    packing = box.get(Packing, found.packing)
+    for number, thing in (("K-1", packing.case), ("S-1", packing.seal)):
+        assert f"{number}, {' '.join(thing[i : i + 4] for i in range(0, 16, 4))}" in page
     assert "P-3, site manager of NORTH 2026-03-03 18:00:00 (UTC 10:00:00)" in page
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from world import new_key
 
 from custody import orders
-from custody.acts import people, signing
+from custody.acts import consignments, people, signing
 from custody.facts import Enrolled, Statement, Subject
 from custody.ledger.envelope import Envelope, event_id, pae
 from custody.ledger.note import Policy
@@ -87,6 +87,35 @@ def test_a_packed_case_is_taken_by_its_seal(office: Any) -> None:
     office.sign("ann", payload)
     assert world.consignment(name).state == "travelling"
     assert not [a for a in world.consignment(name).alarms if world.alarm(name).rings]
+
+
+def test_a_seal_is_read_by_its_number_and_no_other_is_told_to_a_courier(office: Any) -> None:
+    world = office.world
+    world.register(2, what="seal")  # S-1 and S-2, which never travel
+    packing = world.pack()
+    order = orders.Request(
+        route="N-S",
+        carrier="FLEET",
+        pick_up_by=world.at + timedelta(hours=1),
+        media=packing.media,
+        packing=packing.id,
+    )
+    name = consignments.request(world.book, world.ids["ann"], order)
+    world.approve(name)
+
+    def read(taker: str, typed: str, **form: str) -> Any:
+        form = {**taking(world, name, "ann", taker, "NORTH"), "read": "case", "seal": "intact", **form}
+        return office.post(office.as_(taker), "/sign/prepare", scripted=True, **form, seal_read=typed)
+
+    for typed in ("S-3", "s3", " S-3 ", packing.seal, f"HTTPSÖ--LABELS.TEST-S-{packing.seal}"):
+        payload = unbase64(read("carl", typed).get_json()["payload"])
+        fact: Any = Statement.read(payload).fact
+        assert fact.seal_read == packing.seal
+    for typed in ("S-1", "S-9", "K-1000"):
+        refused = read("carl", typed, seal="different")
+        assert refused.status_code == 404
+        assert f"There is no {typed} here. Scan its label" in refused.get_json()["refusal"]
+    assert "could not be read" in read("carl", "S 3 !").get_json()["refusal"]
 
 
 def test_a_session_signs_with_its_own_persons_key(office: Any) -> None:
