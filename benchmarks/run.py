@@ -220,7 +220,7 @@ def told(world: World) -> int:
 def labels_10_000() -> Row:
     host = "CUSTODY.EXAMPLE"
     ids = [identity.draw(secrets.token_bytes) for _ in range(10_000)]
-    wanted = [Label(i, identity.url(host, "M", i), ("ORO001L8", "LTO-8")) for i in ids]
+    wanted = [Label(i, identity.url(host, "M", i), ("LTO-8", "TOWER"), title="ORO001L8") for i in ids]
     began = time.process_time()
     pdf = sheet(wanted, STOCKS["L7160"])
     took = time.process_time() - began

@@ -6,9 +6,11 @@ alphabet, one wrong character, or two neighbours changed about, never gives anot
 extra check symbols `*~$=U` are hard to type and some will not go into a compact QR code, so an id that
 would end in one of them is drawn again.
 
-The QR code holds the id behind an address that a stranger's telephone can open. It is upper case and at
-most 61 characters, which is what QR version 3 at error level M holds in its alphanumeric mode (ISO/IEC
-18004, table 7); that keeps every label at 29 modules a side, whatever the host.
+The QR code holds the id behind an address that a stranger's telephone can open, and every label is of QR
+version 3 at error level M, 29 modules a side, whatever the host. Its 352 bits (ISO/IEC 18004, table 7) hold
+`https://` in byte mode (76 bits) and 47 characters in the alphanumeric one (13 + 259), so a host of up to 28.
+With a longer one, up to 34, all of it is upper case, 61 characters (13 + 336 bits), and some telephones show
+an address in capitals as a text, which cannot be tapped. Either spelling is read for ever.
 
 A scanner that acts as a keyboard sends the keys of an American one, and a computer that is set to another
 layout types something else: `HTTPSÖ--` for `HTTPS://` in German, `È` for 7 in French. `scanned` mends that
@@ -29,8 +31,12 @@ CHECKS = ALPHABET + "*~$=U"
 ID_LENGTH = 16
 PATTERN = f"[0-9A-HJKMNP-TV-Z]{{{ID_LENGTH}}}"
 LETTERS = "MCSL"
+SCHEME = "https://"
 URL_LENGTH = 61
-HOST_LENGTH = URL_LENGTH - len("HTTPS://") - len("/M/") - ID_LENGTH
+HOST_LENGTH = URL_LENGTH - len(SCHEME) - len("/M/") - ID_LENGTH
+SMALL_URL_LENGTH = len(SCHEME) + 47
+SMALL_HOST_LENGTH = SMALL_URL_LENGTH - len(SCHEME) - len("/M/") - ID_LENGTH
+"""The longest address that begins in small letters, and its host."""
 
 _LOOKALIKES = str.maketrans("OIL", "011")
 _BETWEEN = re.compile("[\\s\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff-]")
@@ -132,24 +138,67 @@ def _meant(text: str) -> str | None:
         return None
 
 
-def url(host: str, path_letter: str, id_: str, /) -> str:
-    """The address that the label's QR code holds, upper case, at most 61 characters.
+def judge_host(host: str) -> str:
+    """What to know before this host stands on labels for ever: a sentence, or nothing.
 
-    `path_letter` is M for a medium, C for a case, S for a seal, L for a site or slot. A host that would
-    make the address too long, or is no host name, raises `UnusableHost`; a wrong id raises `NotAnId`.
+    `UnusableHost` where it cannot stand there: an address in place of a host, an international name, no name
+    at all, or one that is too long.
     """
-    assert path_letter in tuple(LETTERS), path_letter
-    if not (host.isascii() and re.fullmatch(_HOST, host.upper())):
+    plain = host.upper()
+    if found := re.fullmatch(r"(?:[A-Z]+:)?//([^/?#@]+)(?:[/?#].*)?|([^/?#@:]+(?::[0-9]+)?)/.*", plain):
+        inside = (found[1] or found[2]).lower()
+        raise UnusableHost(f"The label host {host!r} is an address; give the host in it alone: {inside}.")
+    if not host.isascii():
+        raise UnusableHost(
+            f"The label host {host!r} is an international name; give it in the form that begins with xn--"
+            f"{_in_ascii(host)}."
+        )
+    if not re.fullmatch(_HOST, plain):
         raise UnusableHost(
             f"The label host {host!r} is not a host name: it may have letters, digits, dots, hyphens and a"
-            " port, such as labels.example.org. An international name is written in its xn-- form."
+            " port, such as labels.example.org."
         )
     if len(host) > HOST_LENGTH:
         raise UnusableHost(
             f"The label host {host!r} has {len(host)} characters and a label's QR code has room for"
             f" {HOST_LENGTH}. Choose a shorter, permanent name."
         )
-    return f"HTTPS://{host.upper()}/{path_letter}/{check(id_)}"
+    if len(host) > SMALL_HOST_LENGTH:
+        return (
+            f"The label host has {len(host)} characters. With {SMALL_HOST_LENGTH} or fewer the codes begin"
+            " with https://; with more they are all in capitals, and some telephones show that to a finder as"
+            " a text in place of opening it."
+        )
+    return ""
+
+
+def _in_ascii(host: str) -> str:
+    """`: xn--j6w193g.example` where there is one such form of the name."""
+    try:
+        written = host.encode("idna").decode()
+    except UnicodeError:
+        return ""
+    # The old rules that Python knows make another name of some, such as those with an ß.
+    return f": {written}" if written.encode().decode("idna") == host.lower() else ""
+
+
+def url(host: str, path_letter: str, id_: str, /) -> str:
+    """The address that the label's QR code holds: its beginning in small letters, if there is room.
+
+    `path_letter` is M for a medium, C for a case, S for a seal, L for a site or slot. A host that cannot
+    stand on a label raises `UnusableHost`; a wrong id raises `NotAnId`.
+    """
+    assert path_letter in tuple(LETTERS), path_letter
+    judge_host(host)
+    scheme = SCHEME if len(host) <= SMALL_HOST_LENGTH else SCHEME.upper()
+    return f"{scheme}{host.upper()}/{path_letter}/{check(id_)}"
+
+
+def is_printable(address: str) -> bool:
+    """Whether a label's code can hold this address, letter by letter."""
+    rest = address.removeprefix(SCHEME)
+    longest = URL_LENGTH if rest == address else SMALL_URL_LENGTH
+    return rest == rest.upper() and len(address) <= longest and bool(re.fullmatch(_URL, address.upper()))
 
 
 def read(text: str) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Words on a label, for people: one line, cut to the width there is, in letters that the printer has.
+"""Words on a label, for people: cut to the width there is or wrapped in it, in letters that the printer has.
 
 Western European text is set in Helvetica, which every PDF viewer has. Chinese is set in MSung-Light, Adobe's
 name for "the Traditional Chinese font of this computer": it is not embedded, so the computer that prints must
@@ -29,12 +29,29 @@ def write(canvas: Canvas, text: str, x: float, y: float, *, size: float, width: 
     canvas.drawText(line)
 
 
+@lru_cache(maxsize=1024)
+def wrapped(text: str, ems: float) -> tuple[str, ...] | None:
+    """The text in lines of at most `ems` times the font's size, parted at its blanks.
+
+    None where a word is wider than that, or has a letter that no font here has: then nothing of it is shown.
+    """
+    lines: list[str] = []
+    for word in unicodedata.normalize("NFC", text).split():
+        if not all(map(_font, word)) or _width(word) > ems:
+            return None
+        if lines and _width(f"{lines[-1]} {word}") <= ems:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return tuple(lines)
+
+
 @lru_cache(maxsize=1024)  # many lines stand on every label of a sheet
 def _fit(text: str, ems: float) -> list[tuple[str, str]]:
     """As much of the text as fits into `ems` times the font's size: fonts, and what to write in each."""
     words = " ".join(unicodedata.normalize("NFC", text).split())
     shown = "".join(c if _font(c) else "?" for c in words)
-    if sum(map(_advance, shown)) > ems:
+    if _width(shown) > ems:
         room = ems - _advance("…")
         ends = accumulate(map(_advance, shown))
         shown = shown[: bisect_right(list(ends), room)].rstrip() + "…"
@@ -53,6 +70,11 @@ def _font(character: str) -> str:
         if wide and _has("big5hkscs", character):
             return CHINESE
     return ""
+
+
+def _width(text: str) -> float:
+    """In ems."""
+    return sum(map(_advance, text))
 
 
 @lru_cache(maxsize=4096)

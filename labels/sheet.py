@@ -1,9 +1,9 @@
 """Sheets of labels as PDF, at their exact size, every code read back before the file is handed out.
 
-A *label* carries our QR code, its id in clear and a few words; it goes on a tape's own case, a transport
-case, a seal, a slot. A *spine* carries a volser in Code 39, for the one place where a tape library looks and
-where nothing else may stick: the recess of an LTO cartridge. Both are printed on a *stock*, the sheet of
-stickers that was bought, which is data.
+A *label* carries our QR code, what people call the thing, its id and a few words; it goes on a tape's own
+case, a transport case, a seal, a slot. A *spine* carries a volser in Code 39, for the one place where a tape
+library looks and where nothing else may stick: the recess of an LTO cartridge. Both are printed on a *stock*,
+the sheet of stickers that was bought, which is data.
 
 Everything is measured in millimetres from the page's top left corner; one transformation a page turns them
 into PDF's points, which go upwards (hence the minus signs), and puts right a printer that shifts or shrinks.
@@ -37,9 +37,14 @@ ABOVE_BARS, BELOW_BARS = 4.7, 1.0
 EDGE = 2.5  # a sheet is not fed more exactly than this
 COURIER_EM = 0.6
 ID_WIDTH = 15.0  # nine characters of 2.8 mm
-ID_LEADING = 1.15
-LINE_SIZE, LINE_LEADING = 2.9, 3.6
+TITLE_SIZE, TITLE_LEADING = 7.0, 1.2
+ID_SIZE, ID_LEADING = 2.9, 1.15
+LARGE_ID_SIZE = 4.4
+LINE_SIZE, LINE_LEADING = 2.9, 1.24
+PHONE_SIZES = (2.9, 2.6, 2.3, 2.0)
+"""From what is comfortable to the smallest print that a finder can be asked to read."""
 HAIRLINE = 0.1
+DOT = 25.4 / 300  # of a printer of 300 dpi
 
 _ADVICE = """\
 Calibration page for stock {}. Print it on plain paper at 100 % (actual size) and measure the rulers: if
@@ -56,17 +61,21 @@ class Unprintable(Unfit):
 class Label:
     """A QR label: its id, the address in its code (see `identity.url`), and lines of text for people.
 
-    Raises `Unprintable` unless the address is one of ours and leads to this very id.
+    `title` is what people call the thing, in large letters; without one the id is the large line. `phone` is
+    whom a finder calls, and is never cut. Raises `Unprintable` unless the address is one of ours and leads to
+    this very id.
     """
 
     id: str
     url: str
     lines: tuple[str, ...] = ()
+    title: str = ""
+    phone: str = ""
 
     def __post_init__(self) -> None:
         found = identity.read(self.url)
-        if found is None or found[1] != self.id or self.url != self.url.strip().upper():
-            raise Unprintable(f"{self.url!r} is not the upper-case address of the label {self.id!r}.")
+        if found is None or found[1] != self.id or not identity.is_printable(self.url):
+            raise Unprintable(f"{self.url!r} is not the address of the label {self.id!r} as a code holds it.")
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,14 @@ class Stock:
             raise Unprintable(f"The labels of stock {self.name!r} overlap.")
         self.fit((0, 0), 1)
 
+    def check(self, label: Label | Spine) -> None:
+        """Raise `Unprintable` if this stock cannot carry the label."""
+        wanted, others = (Label, "spine labels") if self.kind == "qr" else (Spine, "QR labels")
+        if not isinstance(label, wanted):
+            raise Unprintable(f"Stock {self.name!r} does not take {others}. Please choose another stock.")
+        if isinstance(label, Label):
+            _text(self, label)
+
     @property
     def end(self) -> Millimetres:
         """Right and bottom edge of the last label."""
@@ -146,8 +163,14 @@ class Stock:
                 )
 
 
+def _largest_module(width: float, height: float) -> float:
+    """The module with which a QR code fills a label of this size: whole dots, and room for text."""
+    room = min(height, width - ID_WIDTH - EDGE) / QR_SIDE
+    return room // DOT * DOT
+
+
 STOCKS: Mapping[str, Stock] = {
-    # Avery L7160 and its many namesakes: 21 to an A4 sheet. Nine dots of a 300 dpi printer a module.
+    # Avery L7160 and its many namesakes: 21 to an A4 sheet.
     "L7160": Stock(
         name="L7160",
         kind="qr",
@@ -156,7 +179,7 @@ STOCKS: Mapping[str, Stock] = {
         grid=(3, 7),
         margins=(7.2, 15.15),
         pitch=(66, 38.1),
-        module=0.762,
+        module=_largest_module(63.5, 38.1),
     ),
     # An A4 sheet of matt sticker without cuts. Five dots of a 300 dpi printer a narrow bar.
     "lto-spine": Stock(
@@ -233,10 +256,8 @@ def _judge(labels: Sequence[Label | Spine], stock: Stock, start: int) -> None:
     """Raise `Unprintable` for what no sheet of this stock can be asked to do."""
     if not labels:
         raise Unprintable("There are no labels to print.")
-    wanted = Label if stock.kind == "qr" else Spine
-    if any(not isinstance(label, wanted) for label in labels):
-        other = "spine labels" if stock.kind == "qr" else "QR labels"
-        raise Unprintable(f"Stock {stock.name!r} does not take {other}. Please choose another stock.")
+    for label in labels:
+        stock.check(label)
     if not 1 <= start <= stock.capacity:
         raise Unprintable(
             f"A sheet of stock {stock.name!r} has labels 1 to {stock.capacity}: it cannot start at {start}."
@@ -282,28 +303,66 @@ def _begin_page(canvas: Canvas, stock: Stock, offset_mm: Millimetres, scale: flo
             canvas.line(right + 2, -edge, right + 7, -edge)
 
 
-def _draw_label(canvas: Canvas, stock: Stock, label: Label, place: Millimetres) -> None:
-    """The code at the left, in the label's middle; beside it the id in groups of four, and the lines."""
-    (left, top), (width, height), module = place, stock.label, stock.module
-    code = symbols.QR_SIDE * module
-    quiet = symbols.QR_QUIET * module
-    _draw_symbol(canvas, symbols.qr(label.url), (left + quiet, top + (height - code) / 2), (module, module))
-    text_left = left + QR_SIDE * module
-    text_width = width - QR_SIDE * module - EDGE
-    id_size = min(4.4, text_width / 9 / COURIER_EM)
-    text_height = 2 * ID_LEADING * id_size + len(label.lines) * LINE_LEADING
-    if text_height > height - 2 * EDGE:
+@dataclass(frozen=True)
+class _Line:
+    """A line of text beside a code, and the height that it takes."""
+
+    text: str
+    size: float
+    height: float
+    typed: bool = False
+
+
+def _text(stock: Stock, label: Label) -> tuple[_Line, ...]:
+    """What stands beside the label's code, from top to bottom. `Unprintable` where it has no room there."""
+    width = stock.label[0] - QR_SIDE * stock.module - EDGE
+    height = stock.label[1] - 2 * EDGE
+    lines = []
+    id_size, line_size = min(LARGE_ID_SIZE, width / 9 / COURIER_EM), LINE_SIZE
+    if label.title:
+        large = min(TITLE_SIZE, width / len(label.title) / COURIER_EM)
+        lines.append(_Line(label.title, large, TITLE_LEADING * large, typed=True))
+        id_size, line_size = min(ID_SIZE, 0.8 * large), min(LINE_SIZE, 0.9 * large)
+    halves = (f"{half[:4]} {half[4:]}" for half in (label.id[:8], label.id[8:]))
+    lines += [_Line(half, id_size, ID_LEADING * id_size, typed=True) for half in halves]
+    lines += [_Line(line, line_size, LINE_LEADING * line_size) for line in label.lines]
+    free = height - sum(line.height for line in lines)
+    if free < 0:
         raise Unprintable(
             f"The label {label.id} has {len(label.lines)} lines of text, more than fit on {stock.name!r}."
         )
-    baseline = top + (height - text_height) / 2
-    canvas.setFont("Courier-Bold", id_size)
-    for half in (label.id[:8], label.id[8:]):
-        canvas.drawString(text_left, -baseline - id_size * 0.8, f"{half[:4]} {half[4:]}")
-        baseline += ID_LEADING * id_size
-    for line in label.lines:
-        baseline += LINE_LEADING
-        lettering.write(canvas, line, text_left, -baseline, size=LINE_SIZE, width=text_width)
+    return tuple(lines + _phone(label.phone, width, free, stock))
+
+
+def _phone(phone: str, width: float, height: float, stock: Stock) -> list[_Line]:
+    """Wrapped, and in smaller print if need be; but whole."""
+    for size in PHONE_SIZES:
+        lines = lettering.wrapped(phone, width / size)
+        if lines is not None and len(lines) * LINE_LEADING * size <= height:
+            return [_Line(line, size, LINE_LEADING * size) for line in lines]
+    raise Unprintable(
+        f"The finder's telephone {phone!r} cannot stand whole on stock {stock.name!r}, and is never cut. Give"
+        " a shorter one (CUSTODY_FOUND_PHONE), or choose larger labels."
+    )
+
+
+def _draw_label(canvas: Canvas, stock: Stock, label: Label, place: Millimetres) -> None:
+    """The code at the left, in the label's middle; beside it the words for people."""
+    (left, top), height, module = place, stock.label[1], stock.module
+    code = symbols.QR_SIDE * module
+    quiet = symbols.QR_QUIET * module
+    _draw_symbol(canvas, symbols.qr(label.url), (left + quiet, top + (height - code) / 2), (module, module))
+    lines = _text(stock, label)
+    text_left, width = left + QR_SIDE * module, stock.label[0] - QR_SIDE * module - EDGE
+    bottom = top + (height - sum(line.height for line in lines)) / 2
+    for line in lines:
+        bottom += line.height
+        if line.typed:
+            canvas.setFont("Courier-Bold", line.size)
+            canvas.drawString(text_left, -bottom + 0.3 * line.size, line.text)
+        else:
+            baseline = -bottom + 0.3 * line.size
+            lettering.write(canvas, line.text, text_left, baseline, size=line.size, width=width + 1e-6)
 
 
 def _draw_spine(canvas: Canvas, stock: Stock, spine: Spine, place: Millimetres) -> None:

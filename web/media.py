@@ -122,8 +122,23 @@ def labels() -> Any:
     site, what = request.args.get("site", ""), request.args.get("what", "")
     with look() as view:
         found = view.media(site=site, what=what)
-        host = settings().label_host
-        return show("labels.html", view, found=found, site=site, what=what, stocks=STOCKS, host=host)
+        no_spine = {thing.id for thing in found if thing.volser and not volser.is_lto_spine(thing.spine)}
+        shown = {"site": site, "what": what, "stocks": STOCKS, "host": _host(), "no_spine": no_spine}
+        return show("labels.html", view, found=found, **shown)
+
+
+def _host() -> tuple[bool, str]:
+    """Whether QR labels can be printed with the host that is set, and what there is to say of it."""
+    host = settings().label_host
+    if not host:
+        return False, (
+            "No host for labels is set (CUSTODY_LABEL_HOST). It stands on every label for ever, so it is"
+            " chosen first: a neutral name of your own."
+        )
+    try:
+        return True, identity.judge_host(host)
+    except identity.UnusableHost as problem:
+        return False, f"{problem} It is set in CUSTODY_LABEL_HOST."
 
 
 def _print() -> Response:
@@ -140,9 +155,11 @@ def _print() -> Response:
         check_reprint(view.world, names, reason)
     if not things:
         raise Unreadable("Tick what shall be printed.")
-    labels = labels_for(things, stock, settings().label_host, settings().found_phone)
-    pdf = sheet(labels, stock, start=int(start))
-    media.labelled(book(), me(), names, stock.name.lower(), reason=reason)
+    chosen = labels_for(things, stock, settings().label_host, settings().found_phone)
+    pdf = sheet(chosen.labels, stock, start=int(start))
+    media.labelled(book(), me(), [t.id for t in chosen.things], stock.name.lower(), reason=reason)
+    if chosen.left_out:  # it is told on the next page, since this answer is the file
+        flash(f"Not printed: {_some(chosen.left_out, ' ')}", "refusal")
     headers = {"Content-Disposition": "attachment; filename=labels.pdf"}
     return Response(pdf, mimetype="application/pdf", headers=headers)
 

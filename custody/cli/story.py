@@ -204,7 +204,8 @@ class Story:
         names = (*self.tapes, *self.spare)
         with self.book.world() as world:
             things = [world.get(Medium, name) for name in names]
-        pdf = sheet(labels_for(things, STOCKS["L7160"], LABEL_HOST, FOUND_PHONE), STOCKS["L7160"])
+        stock = STOCKS["L7160"]
+        pdf = sheet(labels_for(things, stock, LABEL_HOST, FOUND_PHONE).labels, stock)
         media.labelled(self.book, "P-1", names, "L7160", how="demo")
         (self.folder / "labels.pdf").write_bytes(pdf)
         read = {code.text for page in pages(pdf) for code in decode.read(page, want=None).codes}

@@ -9,6 +9,7 @@ import smtplib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import click
 import sqlalchemy as sa
@@ -31,6 +32,7 @@ from custody.settings import Settings
 from custody.store import fsck as whole
 from custody.store import queries
 from custody.store.book import Book
+from custody.store.nouns import SHELVES
 from custody.store.verdict import VerdictFile
 from custody.writers.audit import audit_report
 from custody.writers.labelling import labels_for
@@ -104,27 +106,29 @@ def labels(
         click.echo("Nothing here waits for its first label. To print again: --again 'the old one is torn'.")
         return
     settings = Settings()
-    pdf = sheet(
-        labels_for(things, STOCKS[stock], settings.label_host, settings.found_phone),
-        STOCKS[stock],
-        start=start,
-    )
+    chosen = labels_for(things, STOCKS[stock], settings.label_host, settings.found_phone)
+    pdf = sheet(chosen.labels, STOCKS[stock], start=start)
     with files.whole(out) as file:  # recorded between the writing and the naming: no label without its fact
         file.write(pdf)
         file.flush()
         os.fsync(file.fileno())
-        for first in range(0, len(things), 1000):
-            names = [t.id for t in things[first : first + 1000]]
+        for first in range(0, len(chosen.things), 1000):
+            names = [t.id for t in chosen.things[first : first + 1000]]
             media.labelled(book, by, names, stock, reason=again, how="console")
-    click.echo(
-        f"Wrote {out}: {len(things)} labels, each read back. Print it at 100 %, not fitted to the page."
-    )
+    for words in chosen.left_out:
+        click.echo(f"Not printed: {words}", err=True)
+    printed = f"Wrote {out}: {len(chosen.things)} labels, each read back."
+    click.echo(f"{printed} Print it at 100 %, not fitted to the page.")
+    if STOCKS[stock].kind == "qr" and (caution := identity.judge_host(settings.label_host)):
+        click.echo(caution)
 
 
 def _to_print(
     book: Book, site: str | None, only: tuple[str, ...], *, spines: bool, again: bool
 ) -> list[Medium]:
-    query = sa.select(_medium).order_by(_medium.c.volser, _medium.c.id)
+    shelf = SHELVES[Medium]
+    by_number = (_medium.c.what, sa.func.length(_medium.c.short), _medium.c.short)
+    query = sa.select(shelf.table).order_by(*by_number, _medium.c.volser, _medium.c.id)
     if only:
         query = query.where(_medium.c.id.in_([identity.scanned(text) for text in only]))
     if not again:
@@ -135,7 +139,7 @@ def _to_print(
         if site is not None:
             query = query.where(_medium.c.site == world.get(Site, site).id)
     with book.read() as connection:
-        return [Medium(r.id, r.what, r.site, r.volser, r.form) for r in connection.execute(query)]
+        return [cast("Medium", shelf.noun(row)) for row in connection.execute(query)]
 
 
 @click.command("audit", context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -284,5 +288,4 @@ def _witnesses(folder: Path) -> str:
 def _label_host(settings: Settings) -> str:
     if not settings.label_host:
         raise Unreadable("CUSTODY_LABEL_HOST is not set: no label can be printed")
-    identity.url(settings.label_host, "M", "0" * identity.ID_LENGTH)
-    return settings.label_host
+    return f"{settings.label_host}. {identity.judge_host(settings.label_host)}".removesuffix(". ")

@@ -150,6 +150,40 @@ def test_labels_are_printed_once_and_need_a_host(small: tuple[Path, str], tmp_pa
     assert "There is no site NOWHERE" in custody(*ask, "--site", "NOWHERE", code=1)
 
 
+def test_a_host_and_a_volser_that_cannot_be_printed_are_sentences(
+    small: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, listing, pdf = tmp_path / "book", tmp_path / "mtx.txt", tmp_path / "labels.pdf"
+    shutil.copytree(small[0], folder)
+    listing.write_text(LISTING.replace("ABC001L8", "QSD121S").replace("ABC002L8", "abc002l8"))
+    where = ["--book", str(folder)]
+    said = custody("import", *where, "--site", "OFFICE", "--mtx", str(listing))
+    assert "abc002l8 is registered as ABC002L8, in capitals" in said
+    ask = ["labels", *where, "--out", str(pdf), "--stock"]
+    for host, sentence in (
+        ("https://tapes.example/m", "give the host in it alone: tapes.example."),
+        ("香港.example", "xn--j6w193g.example."),
+        ("x" * 35, "has room for 34"),
+    ):
+        refused = custody(*ask, "L7160", code=1, CUSTODY_LABEL_HOST=host)
+        assert sentence in refused
+        assert "Traceback" not in refused
+        assert re.search(rf"BAD  labels +The label host .*{re.escape(sentence)}", doctor(folder, host))
+    assert not pdf.exists()
+    said = custody(*ask, "lto-spine")
+    assert re.search(r"Not printed: QSD121S \([0-9A-Z]{16}\): Its volser is none of an LTO cartridge", said)
+    assert "labels, each read back" in said
+    assert "Not printed" not in custody(*ask, "lto-spine", code=1), "nothing but QSD121S waits: it is refused"
+    caution = "The label host has 30 characters. With 28 or fewer the codes begin with https://"
+    assert caution in custody(*ask, "L7160", CUSTODY_LABEL_HOST="x" * 30)
+    assert re.search(rf"ok   labels +x+\. {caution}", doctor(folder, "x" * 30))
+    assert re.search(r"ok   labels +tapes\.example$", doctor(folder, "tapes.example"), re.MULTILINE)
+
+
+def doctor(folder: Path, host: str) -> str:
+    return custody("doctor", "--book", str(folder), code=1, CUSTODY_LABEL_HOST=host)
+
+
 def test_scan_gives_a_line_for_each_file(tmp_path: Path) -> None:
     picture, other = tmp_path / "label.png", tmp_path / "note.png"
     qrcode.make("HTTPS://TAPES.EXAMPLE/M/0123456789ABCDEF").save(picture)

@@ -113,8 +113,19 @@ def test_no_text_does_worse_than_be_refused(text: str) -> None:
 @given(ids, st.sampled_from("MCSL"), st.sampled_from([str.upper, str.lower, str]))
 def test_an_address_is_read_in_either_case(drawn: str, letter: str, case: Callable[[str], str]) -> None:
     address = identity.url(HOST, letter, drawn)
-    assert address == f"HTTPS://LABELS.EXAMPLE.ORG/{letter}/{drawn}"
+    assert address == f"https://LABELS.EXAMPLE.ORG/{letter}/{drawn}"
     assert identity.read(case(address) + "\r\n") == (letter, drawn)
+    assert identity.read(case(address) + "/") == (letter, drawn)
+
+
+def test_an_address_begins_in_small_letters_where_the_code_has_room() -> None:
+    host = "custody.example-bank.gov.hks"
+    address = identity.url(host, "M", "00000000000016JD")
+    assert (len(host), address) == (28, f"https://{host.upper()}/M/00000000000016JD")
+    assert identity.judge_host(host) == ""
+    longer = "x" + host
+    assert identity.url(longer, "M", "00000000000016JD") == f"HTTPS://{longer.upper()}/M/00000000000016JD"
+    assert "has 29 characters. With 28 or fewer the codes begin with https://" in identity.judge_host(longer)
 
 
 def test_the_longest_host_fills_the_code_and_is_read() -> None:
@@ -131,29 +142,41 @@ def test_the_longest_host_fills_the_code_and_is_read() -> None:
 )
 def test_hosts_that_may_be_printed(host: str) -> None:
     address = identity.url(host, "C", "00000000000016JD")
-    assert address == f"HTTPS://{host.upper()}/C/00000000000016JD"
+    assert address == f"https://{host.upper()}/C/00000000000016JD"
     assert identity.read(address) == ("C", "00000000000016JD")
 
 
 @pytest.mark.parametrize(
-    "host",
+    ("host", "why"),
     [
-        "",
-        "a b",
-        "https://a.example",
-        "a.example/",
-        "a_b.example",
-        "-a.example",
-        "a..b",
-        "香港.example",
-        "straße.de",
-        "a:port",
-        "a\n",
+        *(
+            (host, "is not a host name: it may have")
+            for host in ("", "a b", "a_b.example", "-a.example", "a..b")
+        ),
+        *((host, "is not a host name: it may have") for host in ("a:port", "a\n", "a.", "http://u@x/")),
+        ("https://a.example", "is an address; give the host in it alone: a.example."),
+        ("HTTPS://A.example:8443/m/?x#y", "is an address; give the host in it alone: a.example:8443."),
+        ("//a.example/", "is an address; give the host in it alone: a.example."),
+        ("a.example/", "is an address; give the host in it alone: a.example."),
+        ("香港.example", "is an international name; give it in .* xn--: xn--j6w193g.example."),
+        ("straße.de", "is an international name; give it in the form that begins with xn--.$"),
+        ("\u200b.example", "is an international name; give it in the form that begins with xn--.$"),
     ],
 )
-def test_hosts_that_may_not(host: str) -> None:
-    with pytest.raises(UnusableHost, match="is not a host name"):
-        identity.url(host, "M", "00000000000016JD")
+def test_hosts_that_may_not(host: str, why: str) -> None:
+    for judge in (identity.judge_host, lambda host: identity.url(host, "M", "00000000000016JD")):
+        with pytest.raises(UnusableHost, match=why):
+            judge(host)
+
+
+@given(st.text(max_size=45) | st.from_regex(r"(https?://)?[a-z0-9.-]{1,40}(:[0-9]+)?(/.*)?", fullmatch=True))
+def test_any_host_is_printed_and_read_or_refused_with_a_sentence(host: str) -> None:
+    try:
+        address = identity.url(host, "M", "00000000000016JD")
+    except UnusableHost:
+        return
+    assert identity.is_printable(address)
+    assert identity.read(address) == ("M", "00000000000016JD")
 
 
 def test_a_wrong_id_gets_no_address() -> None:

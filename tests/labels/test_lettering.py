@@ -26,6 +26,21 @@ def test_only_a_line_that_is_too_long_is_cut_and_as_little_as_possible() -> None
     assert shown("third shelf", stringWidth("third …", "Helvetica", 1)) == "third…"
 
 
+@given(st.text("ab 12+\n-"), st.floats(1, 12))
+def test_wrapped_words_are_all_there_and_no_line_is_too_wide(text: str, ems: float) -> None:
+    lines = lettering.wrapped(text, ems)
+    wide = any(stringWidth(word, "Helvetica", 1) > ems for word in text.split())
+    assert (lines is None) == wide
+    if lines is not None:
+        assert " ".join(lines).split() == text.split()
+        assert all(stringWidth(line, "Helvetica", 1) <= ems + 1e-9 for line in lines)
+
+
+@pytest.mark.parametrize("text", ["Привет", "\u202e1234", "\u0661"])
+def test_what_no_font_has_is_not_wrapped_but_refused(text: str) -> None:
+    assert lettering.wrapped(text, 100) is None
+
+
 @pytest.mark.parametrize(
     ("text", "pieces"),
     [

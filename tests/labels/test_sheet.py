@@ -1,5 +1,6 @@
 """What comes out of the printer: rendered, measured and read again by two readers."""
 
+import ctypes
 import re
 import zlib
 from dataclasses import replace
@@ -10,8 +11,10 @@ from typing import Any
 import pypdfium2
 import pytest
 import zxingcpp
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
-from pypdfium2.raw import FPDF_PAGEOBJ_PATH
+from pypdfium2.raw import FPDF_PAGEOBJ_PATH, FPDF_PAGEOBJ_TEXT, FPDFTextObj_GetFontSize
 from pyzbar import pyzbar
 
 from labels import identity
@@ -86,6 +89,21 @@ def test_every_label_is_read_from_whole_pages(stock: Stock, dpi: int) -> None:
 
 
 @pytest.mark.parametrize("dpi", [300, 203])
+@pytest.mark.parametrize(
+    "host", ["m.example", "custody.example-bank.gov.hks", "custody-labels.example-bank.gov.hk"]
+)
+def test_both_readers_read_either_spelling_of_an_address(host: str, dpi: int) -> None:
+    drawn = [label(number).id for number in range(QR.capacity)]
+    urls = [identity.url(host, "MCSL"[number % 4], name) for number, name in enumerate(drawn)]
+    (page,) = rendered(sheet([Label(n, url) for n, url in zip(drawn, urls, strict=True)], QR), dpi)
+    for place, url in enumerate(urls):
+        sticker = cut(page, QR, place)
+        assert [c.data.decode() for c in pyzbar.decode(sticker, [pyzbar.ZBarSymbol.QRCODE])] == [url]
+        assert [c.text for c in zxingcpp.read_barcodes(sticker, CODES)] == [url]
+        assert identity.read(url) == ("MCSL"[place % 4], drawn[place])
+
+
+@pytest.mark.parametrize("dpi", [300, 203])
 @pytest.mark.parametrize("stock", [QR, SPINES])
 def test_every_label_is_read_on_its_sticker(stock: Stock, dpi: int) -> None:
     things = labels(stock, stock.capacity)
@@ -125,7 +143,7 @@ def test_nothing_of_a_label_comes_near_its_edge_or_its_code(place: int) -> None:
 def test_qr_codes_have_their_exact_size_and_place() -> None:
     found = shapes(sheet([label(k) for k in range(QR.capacity)], QR))
     side = 29 * QR.module
-    assert side == pytest.approx(22.098)
+    assert side == pytest.approx(29.464)
     for place, box in enumerate(found):
         left, top = QR.place(place)
         top += (QR.label[1] - side) / 2
@@ -169,6 +187,64 @@ def test_words_can_be_read_in_the_file() -> None:
     written = label(1).id
     groups = [written[k : k + 4] for k in range(0, 16, 4)]
     assert text.split() == [*groups, "ORC001L8", "中環總行", "Room", "3"]
+
+
+def sizes(pdf: bytes) -> dict[str, float]:
+    """Each run of text on the first page, and its letters' size in mm."""
+    page = pypdfium2.PdfDocument(pdf)[0]
+    textpage = page.get_textpage()
+    found = {}
+    for run in page.get_objects(filter=[FPDF_PAGEOBJ_TEXT]):
+        left, bottom, right, top = run.get_bounds()
+        said = textpage.get_text_bounded(left, bottom, right, top).strip()
+        size = ctypes.c_float()
+        assert FPDFTextObj_GetFontSize(run.raw, size)
+        found[said] = size.value
+    return found
+
+
+@pytest.mark.parametrize("title", ["ORC001L8", "K-7", "S-10482", "QSD121S", "A", "CTAPE-00001-ABCD"])
+def test_what_people_call_it_is_the_large_line_and_the_id_the_small_one(title: str) -> None:
+    thing = label(1)
+    pdf = sheet([replace(thing, title=title, lines=("LTO-8", "TOWER"))], QR)
+    said = sizes(pdf)
+    assert said[title] == max(said.values())
+    assert said[f"{thing.id[:4]} {thing.id[4:8]}"] == said[f"{thing.id[8:12]} {thing.id[12:]}"] < said[title]
+    alone = sizes(sheet([thing], QR))
+    assert alone[f"{thing.id[:4]} {thing.id[4:8]}"] == pytest.approx(4.33, abs=0.1), "it is all there is"
+
+
+@pytest.mark.parametrize("stock", [stock for stock in STOCKS.values() if stock.kind == "qr"])
+def test_a_code_fills_the_height_that_the_stock_has(stock: Stock) -> None:
+    dot = 25.4 / 300
+    assert (stock.module / dot) == pytest.approx(round(stock.module / dot)), "whole dots of a 300 dpi printer"
+    with pytest.raises(Unprintable, match="too small for their code"):
+        replace(stock, module=stock.module + dot)
+
+
+@given(st.text("0123456789+ ()", max_size=90), st.sampled_from(["K-1", "K-123456789"]))
+def test_a_finders_telephone_is_printed_whole_or_refused(phone: str, title: str) -> None:
+    thing = replace(label(1), title=title, lines=("CASE", "TOWER"), phone=phone)
+    try:
+        pdf = sheet([thing], QR)
+    except Unprintable as problem:
+        assert "is never cut" in str(problem)  # noqa: PT017 - either outcome is right
+        assert len(phone) > 20
+        return
+    text = "".join(pypdfium2.PdfDocument(pdf)[0].get_textpage().get_text_bounded().split())
+    assert "".join(phone.split()) in text
+
+
+def test_a_telephone_is_wrapped_before_it_is_shrunk_and_shrunk_before_it_is_refused() -> None:
+    def fits(phone: str) -> dict[str, float]:
+        return sizes(sheet([replace(label(1), title="K-1", lines=("CASE",), phone=phone)], QR))
+
+    assert fits("+852 2867 0000")["+852 2867 0000"] == pytest.approx(2.9)
+    assert {"+852 2867 0000", "(day and night)"} <= set(fits("+852 2867 0000 (day and night)"))
+    assert 2 <= fits("+85228670000123456")["+85228670000123456"] < 2.9
+    for phone in ("+852286700001234567890", "+852 \u0662\u0661", "1 " * 200):
+        with pytest.raises(Unprintable, match="cannot stand whole on stock 'L7160', and is never cut"):
+            fits(phone)
 
 
 def test_chinese_is_mapped_by_its_own_font() -> None:
@@ -276,9 +352,13 @@ def test_what_cannot_be_printed_is_refused_with_the_reason(arguments: dict[str, 
 
 def test_a_label_whose_code_leads_elsewhere_is_refused() -> None:
     one, two = label(1), label(2)
-    for url in (two.url, one.url.lower(), one.url + " ", "HTTPS://LABELS.EXAMPLE/X/" + one.id, one.id):
-        with pytest.raises(Unprintable, match="is not the upper-case address"):
+    longer = f"https://{'X' * 29}/M/{one.id}"
+    mixed = one.url.replace("https", "Https")
+    elsewhere = f"HTTPS://LABELS.EXAMPLE/X/{one.id}"
+    for url in (two.url, one.url.lower(), mixed, one.url + " ", one.url + "/", longer, elsewhere, one.id):
+        with pytest.raises(Unprintable, match="is not the address of the label"):
             Label(one.id, url)
+    assert Label(one.id, one.url.upper()), "printed before, it is printed again as it was"
 
 
 @pytest.mark.parametrize(

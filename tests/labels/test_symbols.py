@@ -7,7 +7,7 @@ import pytest
 import qrcode
 from hypothesis import given
 from hypothesis import strategies as st
-from qrcode.util import MODE_ALPHA_NUM, QRData
+from qrcode.util import MODE_8BIT_BYTE, MODE_ALPHA_NUM, QRData
 from reportlab.graphics.barcode import code39
 
 from labels import symbols
@@ -17,20 +17,32 @@ ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 VOLSER = st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=8, max_size=8)
 
 
-@given(st.text(ALPHANUMERIC, min_size=1, max_size=61) | st.integers(1, 61).map(lambda n: "0" * n))
+SMALL = st.text(ALPHANUMERIC, max_size=47).map(lambda rest: f"https://{rest}")
+
+
+@given(st.text(ALPHANUMERIC, min_size=1, max_size=61) | st.integers(1, 61).map(lambda n: "0" * n) | SMALL)
 def test_any_text_that_fits_makes_a_code_of_one_size(text: str) -> None:
     runs = symbols.qr(text)
     assert {(0, 0, 7), (22, 0, 7), (0, 28, 7)} <= set(runs)
     assert all(0 <= x < x + length <= 29 and 0 <= y < 29 and length > 0 for x, y, length in runs)
 
 
-@given(st.text(ALPHANUMERIC, min_size=1, max_size=61))
+@given(st.text(ALPHANUMERIC, min_size=1, max_size=61) | SMALL)
 def test_what_is_added_up_is_what_qrcode_draws(text: str) -> None:
     code: Any = qrcode.QRCode(version=3, error_correction=qrcode.ERROR_CORRECT_M, mask_pattern=3)
-    code.add_data(QRData(text.encode("ascii"), mode=MODE_ALPHA_NUM), optimize=0)
+    if text.startswith("https://"):
+        code.add_data(QRData(b"https://", mode=MODE_8BIT_BYTE), optimize=0)
+    rest = text.removeprefix("https://").encode("ascii")
+    code.add_data(QRData(rest, mode=MODE_ALPHA_NUM), optimize=0)
     code.make(fit=False)
     black = {(x, y) for y, row in enumerate(code.modules) for x, module in enumerate(row) if module}
     assert {(x + n, y) for x, y, length in symbols.qr(text) for n in range(length)} == black
+
+
+@pytest.mark.parametrize("text", ["A" * 62, "https://" + "A" * 48])
+def test_a_text_that_does_not_fit_is_the_programs_mistake(text: str) -> None:
+    with pytest.raises(AssertionError, match="longer than version 3-M can hold"):
+        symbols.qr(text)
 
 
 @given(VOLSER)

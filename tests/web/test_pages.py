@@ -264,6 +264,67 @@ def test_labels_are_printed_and_again_only_with_a_reason(office: Any) -> None:
         assert answer.status_code == 422, change
 
 
+def test_what_a_stock_cannot_carry_costs_only_itself(office: Any) -> None:
+    ada, mona = office.as_("ada"), office.as_("mona")
+    form = {"site": "NORTH", "what": "medium", "volsers": "QSD121S BKP101 ORO001L8"}
+    office.post(ada, "/media/register/by-hand", **form)
+    with office.world.book.world() as world:
+        things = {thing.volser: thing for thing in world.all(Medium)}
+    assert text(mona.get("/media/labels")).count("no LTO spine") == 2
+    wanted = {"stock": "lto-spine", "start": "1", "reason": ""}
+    pdf = office.post(mona, "/media/labels", **wanted, items=[thing.id for thing in things.values()])
+    assert pdf.mimetype == "application/pdf"
+    prints = {volser: office.world.get(Medium, thing.id).prints for volser, thing in things.items()}
+    assert prints == {"QSD121S": 0, "BKP101": 0, "ORO001L8": 1}
+    told = html.unescape(text(mona.get("/media/labels")))
+    assert "Not printed: QSD121S" in told
+    assert f"BKP101 ({things['BKP101'].id}): The books have it without the media id" in told
+    assert f"QSD121S ({things['QSD121S'].id}): Its volser is none of an LTO cartridge" in told
+    alone = office.post(mona, "/media/labels", scripted=True, **wanted, items=[things["QSD121S"].id])
+    assert alone.status_code == 409
+    assert "Print it on another stock" in alone.get_json()["refusal"]
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("", "No host for labels is set (CUSTODY_LABEL_HOST)"),
+        ("https://labels.test/", "is an address; give the host in it alone: labels.test."),
+        ("香港.example", "give it in the form that begins with xn--: xn--j6w193g.example."),
+        ("x" * 35, "has 35 characters and a label's QR code has room for 34."),
+    ],
+)
+def test_a_host_that_cannot_stand_on_a_label_is_a_sentence(
+    furnished: Any, world: World, host: str, sentence: str
+) -> None:
+    office = furnished(world, label_host=host)
+    (tape,) = world.register(1)
+    mona = office.as_("mona")
+    page = html.unescape(text(mona.get("/media/labels")))
+    assert sentence in page
+    assert "Until then only spine labels can be printed" in page
+    form = {"stock": "L7160", "start": "1", "reason": "", "items": [tape]}
+    refused = office.post(mona, "/media/labels", scripted=True, **form)
+    assert refused.status_code in {409, 422}
+    assert sentence in refused.get_json()["refusal"]
+    assert office.post(mona, "/media/labels", **{**form, "stock": "lto-spine"}).status_code == 200
+
+
+def test_a_host_that_makes_all_of_a_code_capitals_is_told(furnished: Any, world: World) -> None:
+    mona = furnished(world, label_host="x" * 30).as_("mona")
+    assert "The label host has 30 characters. With 28 or fewer" in text(mona.get("/media/labels"))
+
+
+def test_a_telephone_that_no_label_can_carry_costs_the_cases_alone(furnished: Any, world: World) -> None:
+    office = furnished(world, found_phone="+" + "1234567890" * 6)
+    things = world.register(1, what="case") + world.register(1, what="seal")
+    mona = office.as_("mona")
+    form = {"stock": "L7160", "start": "1", "reason": "", "items": list(things)}
+    assert office.post(mona, "/media/labels", **form).status_code == 200
+    assert [world.get(Medium, name).prints for name in things] == [0, 1]
+    assert "cannot stand whole on stock" in text(mona.get("/media/labels"))
+
+
 # ---------------------------------------------------------------------------------- alarms and incidents
 
 
