@@ -32,10 +32,17 @@ class Settings(BaseSettings):
         description="where people sign in, by https but on this machine; stands in every alert",
     )
     label_host: str = Field(
-        "", description="host on new labels, permanent and neutral; empty: no labels can be printed yet"
+        "",
+        description=(
+            "host on new labels, permanent, neutral, best 28 characters or fewer;"
+            " empty: no QR labels can be printed yet"
+        ),
     )
     found_phone: str = Field(
-        "", description="whom a finder of a tape calls; stands on the found-property page"
+        "",
+        description=(
+            "whom a finder of a tape calls; stands on the found-property page and on the labels of cases"
+        ),
     )
     listen: str = Field("127.0.0.1:8080", description="address and port that `custody serve` listens on")
     tls_certificate: Path | None = Field(None, description="certificate chain for `custody serve` (PEM)")
