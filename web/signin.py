@@ -10,7 +10,9 @@ A second factor has its place here: `SECURITY_TWO_FACTOR` and the columns that i
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
@@ -31,6 +33,8 @@ blueprint = Blueprint("signin", __name__)
 
 SIGNED_IN_FOR: Final = 7 * 24 * 3600
 """Seconds after which a session ends however much it is used: a stolen cookie does not last for ever."""
+_WHO: Final = {"_user_id", "_fresh", "_id"}
+"""What Flask-Login keeps of a session: whose it is."""
 FAILED: Final = (
     "Signing in failed. Check address and password; after ten wrong ones, wait a quarter of an hour. "
     "If you have no password yet, use the link of your invitation."
@@ -82,6 +86,10 @@ class SignInForm(LoginForm):
 
     remember = None
 
+    def validate_next(self, field: Any) -> None:
+        """An address that is none of ours is no reason to refuse the right password; it is not gone to."""
+        field.data = _local(field.data or "")
+
     def validate(self, **more: Any) -> bool:
         """Whether this signs in."""
         address, here = _one_spelling(self.email.data or ""), source()
@@ -93,6 +101,15 @@ class SignInForm(LoginForm):
         self.email.errors = self.password.errors = []  # else their generic sentence comes beside ours
         self.form_errors = [FAILED]
         return False
+
+
+def _local(address: str) -> str:
+    """The address if it is a path of ours, as a browser understands it; else none.
+
+    Browsers take a backslash for a slash, drop tabs and line ends, and `//` begins another host's name.
+    """
+    local = address.startswith("/") and address[1:2] not in ("/", "\\")
+    return address if local and address.isascii() and address.isprintable() else ""
 
 
 def _one_spelling(address: str) -> str:
@@ -124,16 +141,34 @@ def prepare(app: Flask) -> None:
     user_logged_in.connect(_began, app)
     user_logged_out.connect(_ended, app)
     views: dict[str, Any] = app.view_functions
-    views["security.login"] = limiter.limit("30/minute", methods=["POST"])(views["security.login"])
+    views["security.login"] = limiter.limit("30/minute", methods=["POST"])(_onward(views["security.login"]))
     app.register_blueprint(blueprint)
 
 
+def _onward(view: Callable[[], Any]) -> Callable[[], Any]:
+    """Flask-Security's view, and then on to where the person was going, if that is here."""
+
+    @functools.wraps(view)
+    def sign_in() -> Any:
+        answer = view()
+        if getattr(answer, "status_code", 200) == 302:
+            return redirect(_local(request.values.get("next", "")) or url_for("board.home"))
+        return answer
+
+    return sign_in
+
+
 def _began(_app: Flask, **_: Any) -> None:
+    """Nothing of the session before is taken along: somebody else may have begun it, and know its token."""
+    for name in session.keys() - _WHO:
+        del session[name]
+    g.pop("csrf_token", None)
     session["since"] = time.time()
 
 
 def _ended(app: Flask, user: User, **_: Any) -> None:
     """Ends every session of this account: a cookie that was copied before must not outlive signing out."""
+    session.clear()
     if isinstance(user, User):
         accounts.end_sessions(book_of(app), user.person)
 
@@ -162,7 +197,6 @@ def begin(token: str) -> Any:
         account = accounts.enter(book(), token)
     else:
         account = accounts.begin(book(), token, hash_password(_password()))
-    g.pop("csrf_token", None)
     login_user(User(account), authn_via=["link"])
     flash("You are signed in.")
     return redirect(url_for("board.home" if link.purpose == "demo" else "devices.mine"))

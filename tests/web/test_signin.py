@@ -145,13 +145,34 @@ def test_a_token_in_a_header_is_no_session(office: Any) -> None:
         assert office.stranger().get("/board", **how).status_code == 302
 
 
+NOWHERE = (
+    "https://evil.example/",
+    "http://127.0.0.1/board",  # of this host, perhaps, and no path
+    "//evil.example/",
+    "///evil.example/",
+    "/\\evil.example/",
+    "\\\\evil.example/",
+    "/\t/evil.example/",
+    "\n//evil.example/",
+    " //evil.example/",
+    "javascript:alert(1)",
+    "evil.example",
+    "/\uff45vil",
+    "",
+)
+
+
 def test_signing_in_leads_nowhere_else(office: Any) -> None:
     begin(office, "ann")
-    client = office.stranger()
-    form = {"csrf_token": office.token(client, "/login"), "email": "ann@home.test", "password": PASSWORD}
-    for nowhere in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
-        answer = client.post("/login", query_string={"next": nowhere}, data={**form, "next": nowhere})
-        assert answer.headers.get("Location", "/") == "/"
+    form = {"email": "ann@home.test", "password": PASSWORD}
+    for nowhere in NOWHERE:
+        for asked, sent in ({"next": nowhere}, {}), ({}, {"next": nowhere}):
+            client = office.stranger()
+            form["csrf_token"] = office.token(client, "/login")
+            answer = client.post("/login", query_string=asked, data={**form, **sent})
+            assert (answer.status_code, answer.location) == (302, "/"), (nowhere, "the password is right")
+            assert client.get("/board").status_code == 200
+            assert client.get("/login", query_string={"next": nowhere}).location == "/"
     answer = office.stranger().get("/media?site=NORTH")
     assert answer.headers["Location"] == "/login?next=/media?site%3DNORTH"
     client = office.stranger()
@@ -284,3 +305,40 @@ def test_behind_a_proxy_each_client_counts_by_itself(template: World, furnished:
         answer = client.post("/login", data=form, headers={"X-Forwarded-For": "203.0.113.4:5555"})
         assert (answer.status_code == 200) is locked
         office.world.book.engine.dispose()
+
+
+def test_a_token_against_forged_requests_ends_with_the_session_it_was_made_in(office: Any) -> None:
+    """Whoever planted the cookie of a page before knows its token; and so does who was signed in before."""
+    client = office.stranger()
+    before = office.token(client, "/login")
+    link = accounts.invite_link(office.world.book, office.world.ids["ann"])
+    form = {"csrf_token": before, "password": PASSWORD, "again": PASSWORD}
+    assert client.post(f"/begin/{link}", data=form).status_code == 302
+    began = office.token(client)
+    client.post("/logout", data={"csrf_token": began})
+    after = office.token(client, "/login")
+    sign = {"email": "ann@home.test", "password": PASSWORD}
+    for old in (before, began):
+        assert client.post("/login", data={**sign, "csrf_token": old}).status_code == 400
+    assert client.post("/login", data={**sign, "csrf_token": after}).status_code == 302
+    for old in (before, began, after):
+        assert client.post("/devices/x/revoke", data={"csrf_token": old}).status_code == 400
+    assert len({before, began, after, office.token(client)}) == 4
+    assert office.post(client, "/devices/x/revoke").status_code == 422, "the new one is taken"
+
+
+def test_nothing_of_one_persons_session_is_left_for_the_next(office: Any) -> None:
+    """The name and the address of somebody who is being invited, among it."""
+    begin(office, "ann")
+    client = office.as_("ada")
+    with client.session_transaction() as session:
+        session["invited"] = {"name": "Zoe", "address": "zoe@home.test"}
+    form = {"csrf_token": office.token(client, "/begin/x"), "email": "ann@home.test", "password": PASSWORD}
+    office.post(client, "/logout")
+    with client.session_transaction() as session:
+        assert set(session) <= {"fs_cc"}
+        session["invited"] = {"name": "Zoe", "address": "zoe@home.test"}
+    form["csrf_token"] = office.token(client, "/login")
+    assert client.post("/login", data=form).status_code == 302
+    with client.session_transaction() as session:
+        assert "invited" not in session
