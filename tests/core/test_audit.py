@@ -789,6 +789,20 @@ def test_what_takes_a_newer_program_is_not_called_tampered(loose: World, desk: D
     assert "tampered" not in desk.out
 
 
+def test_an_unknown_kind_hides_neither_its_misspelling_nor_what_stands_before_it(
+    loose: World, desk: Desk
+) -> None:
+    insider = Insider(loose)
+    number = len(insider.entries())
+    payload = insider.speak(SiteOpened("P-1", "EAST", "UTC")).payload.replace(b"opened/v1", b"opened/v2")
+    misspelt = signed(payload.replace(b'"predicate":', b'"predicate": '), insider.server)
+    assert desk.audit(crooked(loose, misspelt.leaf()), loose.policy()) == 1
+    assert f"tampered, entry {number}: This statement is not in the one spelling" in desk.out
+    insider.append(SiteOpened("P-99", "EAST", "UTC"), signed(payload, insider.server))
+    assert desk.audit(insider.bundle(), loose.policy()) == 1
+    assert f"tampered, entry {number}: There is no person P-99 here." in desk.out
+
+
 # --------------------------------------------------------------------------------------------- witnesses
 
 

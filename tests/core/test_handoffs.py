@@ -297,6 +297,30 @@ def test_two_that_name_the_same_one_before_them(box: World) -> None:
     assert "disputed" in box.consignment(name).flags
 
 
+def test_a_third_rival_is_a_rival_and_nothing_else(box: World) -> None:
+    """It names an approval that nobody has replaced, and is not told that it did."""
+    name = approved(box)
+    takers = ("carl", "cora", "mallory")
+    written = [box.hand_off(name, "ann", taker, "NORTH") for taker in takers]
+    events = [bring(box, payload, "ann", taker) for payload, taker in zip(written, takers, strict=True)]
+    for event in events:
+        assert status(box, event) == ("disputed", "another hand-off names the same one before it")
+
+
+def test_what_waits_for_one_that_is_disputed_waits_no_longer(box: World) -> None:
+    """The first never comes; the second, which waits for it, gets a rival; the third waits for the second."""
+    name = approved(box)
+    lost = box.hand_off(name, "ann", "carl", "NORTH")
+    second = changed(box.hand_off(name, "carl", "cora", "ROADSIDE"), previous=event_id(lost))
+    third = changed(box.hand_off(name, "cora", "mallory", "ROADSIDE"), previous=event_id(second))
+    rival = changed(box.hand_off(name, "carl", "mallory", "ROADSIDE"), previous=event_id(lost))
+    bring(box, second, "carl", "cora")
+    waiting = bring(box, third, "cora", "mallory")
+    assert status(box, waiting) == ("waiting", "")
+    bring(box, rival, "carl", "mallory")
+    assert status(box, waiting) == ("disputed", "the hand-off that it names is disputed")
+
+
 @pytest.mark.parametrize(
     ("giver", "taker", "site", "why"),
     [
@@ -639,8 +663,9 @@ def test_another_seal_than_the_packed_one_is_not_intact_whatever_is_said(box: Wo
     assert box.consignment(name).state != "arrived"
 
 
-def test_nobody_speaks_of_a_seal_where_there_is_none(box: World) -> None:
-    event = bring(box, box.hand_off(name := box.dispatch(2), "carl", "ben", seal="intact"), "carl", "ben")
+@pytest.mark.parametrize("seal", [{"seal": "intact"}, {"seal_read": "94QZ3DWE58PJ55WR"}])
+def test_nobody_speaks_of_a_seal_where_there_is_none(box: World, seal: dict[str, Any]) -> None:
+    event = bring(box, box.hand_off(name := box.dispatch(2), "carl", "ben", **seal), "carl", "ben")
     assert status(box, event) == ("disputed", "it speaks of a seal, and there is none")
     assert box.consignment(name).state == "travelling"
 

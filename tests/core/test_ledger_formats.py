@@ -379,6 +379,20 @@ def test_a_cosignature_holds_with_its_own_time_only() -> None:
         asked.open(f"{SIGNED}— {W[0].name} {base64text(bytes(data))}\n".encode())
 
 
+def test_a_cosignature_of_a_time_that_cannot_be_does_not_hold() -> None:
+    """C2SP tlog-cosignature: a time is at most 2^63-1."""
+    asked = policy(*witness_lines(), "quorum W0")
+    for moment, holds in (((1 << 63) - 1, True), (1 << 63, False)):
+        signature = W[0]._private.sign(f"cosignature/v1\ntime {moment}\n{TEXT.text()}".encode())
+        data = W[0].verifier.id + moment.to_bytes(8, "big") + signature
+        note = f"{SIGNED}— {W[0].name} {base64text(data)}\n".encode()
+        if holds:
+            assert asked.open(note).witnesses == ("W0",)
+        else:
+            with pytest.raises(Unreadable, match="does not hold"):
+                asked.open(note)
+
+
 def test_a_log_of_one_name_does_not_speak_for_another() -> None:
     """Two logs in the policy: the note of the one, signed by the other, is not believed."""
     second = LogKey("second.example", Ed25519PrivateKey.generate())

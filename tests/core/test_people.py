@@ -20,6 +20,7 @@ from custody.facts import (
     Genesis,
     Grant,
     Granted,
+    Invited,
     Linked,
     OrganisationAdmitted,
     Revoked,
@@ -599,3 +600,12 @@ def test_a_contract_ends_by_the_clock_and_not_by_the_next_entry(box: World) -> N
     key = box.keys["carl"]
     with pytest.raises(Forbidden, match="contract has ended"):
         signing.sign(box.book, box.ids["carl"], payload, key.public.id, key.sign(pae(payload)))
+
+
+def test_no_role_is_at_a_site_that_nobody_has_opened(box: World) -> None:
+    grants = (Grant("site-manager", "NOWHERE"),)
+    with box.unmoved(), pytest.raises(Impossible, match="There is no site NOWHERE here"):
+        box.force("ada", Granted(box.ids["ben"], grants))
+    invited = Invited(f"P-{len(box.ids) + 1}", "HOME", grants, "ab" * 32)
+    with box.unmoved(), pytest.raises(Impossible, match="There is no site NOWHERE here"):
+        box.force("ada", invited)
