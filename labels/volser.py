@@ -126,7 +126,7 @@ def first_six(volser: str) -> str:
     return volser[:6]
 
 
-class Shelf(Generic[T]):
+class Index(Generic[T]):
     """Things by their volser, to be found by another name of the same cartridge."""
 
     def __init__(self, things: Iterable[tuple[str, T]]) -> None:

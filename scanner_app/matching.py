@@ -34,7 +34,7 @@ def match(codes: Iterable[Code], media: Sequence[Medium], packing: Packing | Non
     line alone. A line may have the volser with the media id or without (`labels.volser.same`).
     """
     line_of = {thing.id: number for number, thing in enumerate(media, start=1)}
-    spines = volser.Shelf((thing.spine, line_of[thing.id]) for thing in media if thing.spine)
+    spines = volser.Index((thing.spine, line_of[thing.id]) for thing in media if thing.spine)
     case, seal = (packing.case, packing.seal) if packing else ("", "")
     read, ids, strange = set(), set(), []
     unsure: list[tuple[list[int], str]] = []

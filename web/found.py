@@ -20,7 +20,9 @@ from web.room import book, settings
 blueprint = Blueprint("found", __name__)
 
 
-@blueprint.route("/<any(M, m, C, c, S, s, L, l):letter>/<name>", methods=["GET", "POST"])
+@blueprint.route(
+    "/<any(M, m, C, c, S, s, L, l):letter>/<name>", methods=["GET", "POST"], strict_slashes=False
+)
 @limiter.limit("60/minute")
 @limiter.limit("6/minute;30/hour", methods=["POST"])
 def page(letter: str, name: str) -> Any:

@@ -79,8 +79,8 @@ def _tell(taken: TakenIn) -> None:
     if taken.spelt:
         spelt = [f"{tag} as {volser}" for volser, tag in taken.spelt.items()]
         flash(f"Taken in with capital letters, as on a label: {_some(spelt, ', ')}.")
-    if taken.cleaning:
-        flash(f"Cleaning cartridges, left out: {_some(taken.cleaning, ', ')}.")
+    if taken.service:
+        flash(f"Cleaning and test cartridges, left out: {_some(taken.service, ', ')}.")
 
 
 def _some(words: Sequence[str], between: str = "; ") -> str:

@@ -19,7 +19,7 @@ from custody.readers.mtx import Library
 from custody.rules.media import check_reprint
 from custody.rules.people import Site, require
 from custody.store.book import Book, Page
-from labels.volser import Shelf, first_six, form, spine
+from labels.volser import Index, first_six, form, spine
 
 ITEMS_IN_A_FACT: Final = 150
 """So many items fit one envelope with room to spare."""
@@ -47,13 +47,14 @@ class TakenIn:
     """What came of taking in a listing: the identity of each volser, new or known, and what was left out.
 
     `flagged` says of each full element that was not registered which it is and what its label lacks: media
-    that nobody can name yet. `spelt` are the volsers that the library spells otherwise, with how it does.
+    that nobody can name yet. `service` are cartridges that clean or test drives. `spelt` are the volsers that
+    the library spells otherwise, with how it does.
     """
 
     ids: dict[str, str]
     fresh: tuple[str, ...]
     flagged: tuple[str, ...]
-    cleaning: tuple[str, ...]
+    service: tuple[str, ...]
     spelt: dict[str, str]
 
 
@@ -65,13 +66,13 @@ def register(
     Conflict where a volser names what is on the books at this site already, or two of them one cartridge.
     """
     named = [(spine(thing.volser, thing.form), thing) for thing in things if thing.volser]
-    shelf = Shelf((volser, volser) for volser, _ in named)
+    index = Index((volser, volser) for volser, _ in named)
     with book.page(how) as page:
         require(page.world, by, "register media")
         page.world.get(Site, site)
         known = _Known(page, site, [volser for volser, _ in named])
         for volser, thing in named:
-            if len(found := shelf.find(volser)) > 1:
+            if len(found := index.find(volser)) > 1:
                 raise Conflict(f"{found[0]} and {found[1]} could name one cartridge. Name each once.")
             if medium := known.here(volser):
                 raise Conflict(
@@ -111,8 +112,11 @@ def take_in(
         return TakenIn(
             ids=found,
             fresh=ids,
-            flagged=tuple(slot.why for slot in library.unlabelled),
-            cleaning=tuple(c.volser for c in library.cartridges if c.cleaning),
+            flagged=tuple(slot.why for slot in library.unlabelled if not slot.diagnostic),
+            service=(
+                *(c.volser for c in library.cartridges if c.cleaning),
+                *(slot.tag for slot in library.unlabelled if slot.diagnostic),
+            ),
             spelt={c.volser: c.spelt for c in library.cartridges if c.spelt},
         )
 
@@ -162,8 +166,8 @@ class _Known:
         )
         media = [_Medium(row.id, row.volser, spine(row.volser, row.form), row.site) for row in rows]
         self._site = site
-        self._here = Shelf((each.spine, each) for each in media if each.site == site)
-        self._elsewhere = Shelf((each.spine, each) for each in media if each.site != site)
+        self._here = Index((each.spine, each) for each in media if each.site == site)
+        self._elsewhere = Index((each.spine, each) for each in media if each.site != site)
 
     def here(self, volser: str) -> _Medium | None:
         """The one at this site; Conflict where it could be any of several. One of exactly this name is it."""
@@ -200,10 +204,10 @@ class _Known:
 
 def _listed(inventory: Sequence[Row], tapes: Iterable[str]) -> list[tuple[str, Row]]:
     """Each row with the volser that the listing has for its tape."""
-    shelf = Shelf((tape, tape) for tape in tapes)
+    index = Index((tape, tape) for tape in tapes)
     rows = []
     for row in inventory:
-        found = shelf.find(row.volser)
+        found = index.find(row.volser)
         if not found:
             raise NotFound(f"Line {row.line}: {row.volser} is not in the library's listing.")
         if len(found) > 1:

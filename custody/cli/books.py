@@ -261,5 +261,5 @@ def import_(folder: Path, site: str, by: str, listing: Path, table: Path | None)
         click.echo(f"  not registered: {words}. Look at it, label it, import again.")
     for volser, tag in taken.spelt.items():
         click.echo(f"  {tag} is registered as {volser}, in capitals, as on a label")
-    if taken.cleaning:
-        click.echo(f"  left out: cleaning tapes {', '.join(taken.cleaning)}")
+    if taken.service:
+        click.echo(f"  left out: cleaning and test cartridges {', '.join(taken.service)}")

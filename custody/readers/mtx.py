@@ -49,13 +49,16 @@ class Slot:
     tag: str = ""
 
     @property
+    def diagnostic(self) -> bool:
+        """Whether it holds a maker's test cartridge."""
+        return volsers.is_diagnostic(self.tag)
+
+    @property
     def why(self) -> str:
         """Which element it is, and what its label lacks: a sentence for whoever can look at it."""
         place = f"{'drive' if self.kind == 'drive' else 'slot'} {self.number} (line {self.line})"
         if not self.tag:
             return f"{place} is full, but its label cannot be read"
-        if volsers.is_diagnostic(self.tag):
-            return f"{place} holds a diagnostic cartridge, {self.tag}"
         try:
             volsers.check(self.tag)
         except volsers.NotAVolser as problem:
@@ -250,9 +253,9 @@ def _cartridges(elements: list[_Element]) -> tuple[Cartridge, ...]:
         for element in elements
         if element.full and (volser := _volser(element.tag)) is not None
     )
-    shelf = volsers.Shelf((each.volser, each) for each in found)
+    index = volsers.Index((each.volser, each) for each in found)
     for each in found:
-        for other in shelf.find(each.volser):
+        for other in index.find(each.volser):
             if other is not each:
                 _refuse_twins(each, other)
     return found

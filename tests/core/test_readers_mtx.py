@@ -189,7 +189,9 @@ def test_cleaning_cartridges_by_all_makers_marks(tag: str, cleans: bool) -> None
 
 def test_a_diagnostic_cartridge_is_called_so() -> None:
     (slot,) = mtx.read(HEAD + BODY.replace("ABC003L6", "DG 001L7")).unlabelled
-    assert slot.why == "slot 3 (line 5) holds a diagnostic cartridge, DG 001L7"
+    assert (slot.number, slot.tag, slot.diagnostic) == (3, "DG 001L7", True)
+    (other,) = mtx.read(HEAD + BODY.replace("ABC003L6", "D G001L7")).unlabelled
+    assert not other.diagnostic
 
 
 def test_a_name_with_the_media_id_and_without_it_are_twins() -> None:

@@ -101,9 +101,9 @@ def test_by_hand_a_cartridge_is_registered_once_too(
 
 
 def test_what_was_left_out_and_what_was_spelt_otherwise_is_told(shared: World) -> None:
-    taken = take(shared, "arch07l6", "CLN011CU", "BKI/01", "A01")
+    taken = take(shared, "arch07l6", "CLN011CU", "BKI/01", "A01", "DG 001L7")
     assert sorted(taken.ids) == ["A01", "ARCH07L6"]
     assert taken.spelt == {"ARCH07L6": "arch07l6"}
-    assert taken.cleaning == ("CLN011CU",)
+    assert taken.service == ("CLN011CU", "DG 001L7")
     assert len(taken.flagged) == 1
     assert taken.flagged[0].startswith("slot 3 (line 4) is full: 'BKI/01' is no volser")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labels import volser
-from labels.volser import NotAVolser, Shelf
+from labels.volser import Index, NotAVolser
 
 SIX = st.text("ABKZ0159", min_size=6, max_size=6)
 NAMES = st.from_regex(volser.PATTERN, fullmatch=True) | SIX | st.builds("{}{}".format, SIX, st.just("L6"))
@@ -89,11 +89,11 @@ def test_other_names_are_other_cartridges(one: str, other: str) -> None:
 
 
 @given(st.lists(NAMES, max_size=12), NAMES)
-def test_a_shelf_finds_what_is_the_same_and_nothing_else(names: list[str], wanted: str) -> None:
-    shelf = Shelf((name, place) for place, name in enumerate(names))
-    assert sorted(shelf.find(wanted)) == [k for k, name in enumerate(names) if volser.same(name, wanted)]
+def test_a_index_finds_what_is_the_same_and_nothing_else(names: list[str], wanted: str) -> None:
+    index = Index((name, place) for place, name in enumerate(names))
+    assert sorted(index.find(wanted)) == [k for k, name in enumerate(names) if volser.same(name, wanted)]
     key = volser.first_six(wanted)
-    assert all(volser.first_six(names[k]) == key for k in shelf.find(wanted)), (
+    assert all(volser.first_six(names[k]) == key for k in index.find(wanted)), (
         "a store finds them by this key"
     )
 
