@@ -121,7 +121,8 @@ def scanned(text: str) -> str:
     alone = plain.strip("*/")
     if re.fullmatch("[0-9A-Z]*", _BETWEEN.sub("", alone.upper())):
         return check(alone)
-    meant = {found for layout in LAYOUTS if (found := _meant(plain.translate(layout).upper()))}
+    layouts = LAYOUTS[:1] if "://" in plain else LAYOUTS  # as on an American keyboard: a wrong id is wrong
+    meant = {found for layout in layouts if (found := _meant(plain.translate(layout).upper()))}
     if len(meant) == 1:
         return meant.pop()
     raise NotAnId(

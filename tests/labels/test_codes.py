@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keyboards import LAYOUTS, typed
 
@@ -58,6 +58,15 @@ def test_no_keyboard_makes_another_label_of_one(
 ) -> None:
     found = read(typed(case(f"https://{host.upper()}/{end.format(drawn)}"), layout))
     assert found == drawn or (found is None and layout in LIKE_ANOTHER)
+
+
+@given(LABELS, st.integers(0, 15), st.sampled_from(identity.ALPHABET), ENDS)
+def test_one_wrong_character_in_an_address_makes_no_other_label(
+    drawn: str, place: int, other: str, end: str
+) -> None:
+    assume(drawn[place] != other)
+    wrong = drawn[:place] + other + drawn[place + 1 :]
+    assert read(f"https://LABELS.EXAMPLE.ORG/{end.format(wrong)}") is None
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

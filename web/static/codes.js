@@ -37,7 +37,8 @@ export function label(text) {
   if (address && checked(address[1])) return checked(address[1]);
   const alone = plain.replace(/^[*/]+|[*/]+$/g, "");
   if (/^[0-9A-Z]*$/.test(alone.toUpperCase().replace(BETWEEN, ""))) return checked(alone);
-  const meant = new Set(LAYOUTS.map((read) => checked(MENDED.exec(read(plain))?.[1])).filter(Boolean));
+  const layouts = plain.includes("://") ? LAYOUTS.slice(0, 1) : LAYOUTS; // as on an American keyboard: a wrong id is wrong
+  const meant = new Set(layouts.map((read) => checked(MENDED.exec(read(plain))?.[1])).filter(Boolean));
   return meant.size === 1 ? [...meant][0] : null;
 }
 
