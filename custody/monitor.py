@@ -13,7 +13,6 @@ done; only a book that cannot be trusted ends it, since another process and the 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ import structlog
 
 from custody.acts import alarms, daily, pulses
 from custody.acts.deliveries import Deliveries
-from custody.clock import Clock, Jump
+from custody.clock import Clock, Jump, counting
 from custody.errors import Refusal, Undelivered, Untrusted
 from custody.rules.notices import Channel
 from custody.store.book import Book
@@ -48,7 +47,7 @@ class Monitor:
     """Watches a book. `site` is where people sign in; `beat`, if given, is called about once a minute.
 
     `pin`, if given, remembers the newest checkpoint in a second place; `clock` says when it was set; `guard`
-    whether it lets a sign of life be given. `monotonic` gives real seconds that only grow.
+    whether it lets a sign of life be given. `steady` gives real seconds that only grow.
     """
 
     book: Book
@@ -58,14 +57,14 @@ class Monitor:
     pin: Pin | None = None
     clock: Clock | None = None
     guard: VerdictFile | None = None
-    monotonic: Callable[[], float] = time.monotonic
-    _beaten: float | None = field(default=None, init=False)
+    steady: Callable[[], float] = counting
+    _looked: float | None = field(default=None, init=False)
     _beating: threading.Thread | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
     _jumps: list[Jump] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        self.deliveries = Deliveries(self.book, self.channels, self.site, self.monotonic)
+        self.deliveries = Deliveries(self.book, self.channels, self.site, self.steady)
 
     def round(self) -> datetime | None:
         """One round. When the next is due at the latest; None where nothing is to come.
@@ -134,30 +133,31 @@ class Monitor:
         return min(max(real, 0.01), TICK)
 
     def _beat(self) -> None:
-        """Only where alarms climb, alerts reach somebody and the guard finds all well: else no sign is given.
+        """Only where alarms climb, alerts reach somebody and the guard finds all well: in vain none is given.
 
         The switch may take its time, or drip: no round waits for it, and there is one beat at a time.
         """
-        now = self.monotonic()
-        if self.beat is None or (self._beaten is not None and now - self._beaten < BEAT_EVERY):
+        now = self.steady()
+        if self.beat is None or (self._looked is not None and now - self._looked < BEAT_EVERY):
             return
         if self._beating is not None and self._beating.is_alive():
             return
+        self._looked = now
         if why := self._why_no_sign():
             log.warning("no sign of life is given", why=why)
             return
-        self._beaten = now
         self._beating = threading.Thread(target=_give, args=(self.beat,), name="heartbeat", daemon=True)
         self._beating.start()
 
     def _why_no_sign(self) -> str:
-        if self.guard is not None and (why := self.guard.silences(self.book.clock())):
+        now = self.book.clock()
+        if self.guard is not None and (why := self.guard.silences(now)):
             return why
         if self._failed:
             return f"of this round these parts failed: {', '.join(sorted(self._failed))}"
         if stuck := pulses.stuck(self.book):
             return f"these alarms do not climb: {', '.join(stuck)}"
-        since = pulses.unheard(self.book, self.book.clock() - STUCK_AFTER)
+        since = pulses.unheard(self.book, now - STUCK_AFTER)
         return "" if since is None else f"an alert has reached nobody since {since.isoformat()}"
 
 

@@ -19,7 +19,7 @@ ENDS_WITHIN = 120.0
 def watch(book: Book, channel: Channel, **more: Any) -> Monitor:
     """A monitor that reaches people by this channel."""
     channels = {"email": channel}
-    return Monitor(book, channels, SITE, monotonic=lambda: book.clock().timestamp(), **more)
+    return Monitor(book, channels, SITE, steady=lambda: book.clock().timestamp(), **more)
 
 
 def go_round(monitor: Monitor) -> datetime | None:

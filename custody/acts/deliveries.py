@@ -14,7 +14,6 @@ runs forward, whatever becomes of the machine's.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +22,7 @@ import structlog
 
 from custody.acts import notices
 from custody.acts.notices import Sent
+from custody.clock import counting
 from custody.errors import Refusal, Untrusted
 from custody.rules.notices import Channel
 from custody.store import outbox
@@ -48,19 +48,19 @@ class _Attempt:
 
 
 class Deliveries:
-    """See the module's story. `site` is where people sign in; `monotonic` gives seconds that only grow."""
+    """See the module's story. `site` is where people sign in; `steady` gives seconds that only grow."""
 
     def __init__(
         self,
         book: Book,
         channels: Mapping[str, Channel],
         site: str,
-        monotonic: Callable[[], float] = time.monotonic,
+        steady: Callable[[], float] = counting,
     ) -> None:
         self._book = book
         self._channels = channels
         self._site = site
-        self._monotonic = monotonic
+        self._steady = steady
         self._changed = threading.Condition()
         self._open = False
         self._broken: BaseException | None = None
@@ -114,14 +114,14 @@ class Deliveries:
 
     def _begin(self) -> None:
         """Takes up what is due, for the workers that are free."""
-        now = self._monotonic()
+        now = self._steady()
         self._resting = {name: until for name, until in self._resting.items() if until > now}
         most, others = self._free(now)
         if not self._open or most <= 0:
             return
         besides = {*self._under_way, *self._unmarked, *self._resting}
         for parcel in outbox.take(self._book, most, others, besides):
-            attempt = _Attempt(parcel, self._monotonic())
+            attempt = _Attempt(parcel, self._steady())
             name = f"sends {parcel.message}"
             threading.Thread(target=self._work, args=(attempt,), name=name, daemon=True).start()
             self._under_way[parcel.message] = attempt
@@ -144,7 +144,7 @@ class Deliveries:
         parcel = attempt.parcel
         try:
             outcome = notices.send(self._book, self._channels, parcel, self._site)
-            ended = self._monotonic()
+            ended = self._steady()
             # A crash here, after the relay's 250 and before the mark, sends this one message again.
             marked = self._is_marked(parcel, outcome)
             with self._changed:

@@ -272,7 +272,7 @@ def skewed(station: Station, book: Book) -> Monitor:
     """What it waits for by itself runs by the time that passes, whatever the machine's clock says."""
     world = station.world
     channels = {"email": email(station.sink, world)}
-    return Monitor(book, channels, SITE, monotonic=lambda: world.at.timestamp() - 1e9)
+    return Monitor(book, channels, SITE, steady=lambda: world.at.timestamp() - 1e9)
 
 
 def test_two_servers_whose_clocks_differ_do_not_drive_each_other(station: Station) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alarm.sink import Delivery, Sink
+from rounds import go_round, watch
 from store.test_fsck import change
 from structlog.testing import capture_logs
 from world import World
@@ -29,7 +30,6 @@ from custody.errors import Away, Conflict, NoRoom
 from custody.facts import Difference, Granted, SelfAudited
 from custody.guard import Guard
 from custody.ledger.note import Checkpoint
-from custody.monitor import Monitor
 from custody.rules.alarms import Notice
 from custody.rules.daily import SelfAudit
 from custody.rules.people import Person
@@ -94,7 +94,7 @@ def told(world: World, sink: Sink) -> list[Delivery]:
     """What a round of the monitor says of the book."""
     sink.deliveries.clear()
     relay = Relay("127.0.0.1", sink.port, "alarms@test.example", "none", timeout=60)
-    Monitor(world.book, {"email": Email(relay, world.clock)}, "https://custody.test").round()
+    go_round(watch(world.book, Email(relay, world.clock)))
     return [each for each in sink.deliveries if "NOT WHOLE" in each.subject or "STAND" in each.subject]
 
 
@@ -471,7 +471,7 @@ def test_an_alarm_that_stands_still_is_told(copy: World) -> None:
     begun = watching(copy)
     change(copy, "UPDATE alarm SET next_at = NULL WHERE id = :id", id=copy.alarm(name).id)
     copy.at += timedelta(minutes=47)
-    assert alarms.climb(copy.book)[0] == 0
+    assert alarms.climb(copy.book).climbed == 0
     assert begun.look() == [], "a machine that slept climbs in a moment"
     copy.at += timedelta(seconds=30)
     (found,) = begun.look()
@@ -600,10 +600,8 @@ def test_the_monitor_gives_it_only_then_and_says_why_not(box: World) -> None:
     with Sink(box.clock) as sink:
         email = Email(Relay("127.0.0.1", sink.port, "alarms@test.example", "none", timeout=60), box.clock)
         file = VerdictFile(box.folder)
-        monitor = Monitor(
-            box.book, {"email": email}, "https://custody.test", lambda: beats.append(box.at), guard=file
-        )
-        monitor.round()  # what was to be told so far is told
+        monitor = watch(box.book, email, beat=lambda: beats.append(box.at), guard=file)
+        go_round(monitor)  # what was to be told so far is told
         begun = guard(box)
         for allowed in (False, True, False):
             if allowed:
@@ -612,7 +610,9 @@ def test_the_monitor_gives_it_only_then_and_says_why_not(box: World) -> None:
             beats.clear()
             with capture_logs() as logs:
                 for _ in range(3):
-                    monitor.round()
+                    go_round(monitor)
+                    if monitor._beating is not None:
+                        monitor._beating.join()
             assert bool(beats) == allowed
             said = [line["why"] for line in logs if line["event"] == "no sign of life is given"]
             assert said == ([] if allowed else [file.silences(box.at)]), "once a minute"
