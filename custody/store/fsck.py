@@ -437,7 +437,7 @@ def _texts(rows: Rows) -> Iterator[Wrong]:
 def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
     """What waits to be sent and should not, or otherwise than it does."""
     odd, now = [], max(book.clock(), told.log.last)
-    refusing = {(n.person, n.channel) for n in told.all(Notice) if n.outcome == "refused"}
+    refusing = {(n.person, n.channel) for n in told.where(Notice, "outcome", "refused")}
     for row in rows.whole(_outbox, rows(sa.select(_outbox))):
         notice = told.find(Notice, row.notice)
         if notice is None or notice.accepted_at is not None:
