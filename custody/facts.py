@@ -111,6 +111,8 @@ Matter = Literal[
     "receiver-enrolled",
     "account-linked",
     "roles-changed",
+    "appointed",
+    "invited",
     "found",
     "disputed",
     "stuck",
@@ -532,8 +534,8 @@ class Informed(Fact):
     """These people are to be told of an event beside the ladder, which waits for nothing they do.
 
     A device was enrolled or revoked in their name, or one that can end transits at their site; a link to
-    their account was made, roles were changed; something that is on no trip was found; a hand-off of what has
-    arrived is disputed.
+    their account was made; people were invited, or their roles changed; something that is on no trip was
+    found; a hand-off of what has arrived is disputed.
     """
 
     kind: ClassVar = "informed"

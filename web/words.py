@@ -203,6 +203,7 @@ def tell(fact: facts.Fact, view: View, signers: tuple[str, ...] = ()) -> str:
     values["events_count"] = len(values.get("events") or ())
     values["notices_count"] = len(values.get("notices") or ())
     values["count"] = len(values.get("media") or values.get("told") or ())
+    values["roles"] = grants(values.get("grants") or ())
     first, *others = (holder(view, key) for key in (*signers, ""))
     return _SENTENCES.get(type(fact), fact.kind).format(
         signer=first, confirmer=others and others[0], **values
@@ -227,8 +228,8 @@ _SENTENCES: Final[Mapping[type[facts.Fact], str]] = {
     facts.ClockJumped: "The server's clock was set, {ahead} seconds ahead",
     facts.SelfAudited: "The book was compared with itself: {differences} differences from the ledger",
     facts.Attempted: "A message was {outcome} by the relay: {notices_count} notices",
-    facts.Invited: "{signer} invited {person} of {organisation}",
-    facts.Granted: "{signer} changed the roles of {person}",
+    facts.Invited: "{signer} invited {person} of {organisation}: {roles}",
+    facts.Granted: "{signer} changed the roles of {person}, who is from then on: {roles}",
     facts.Linked: "{by} made a one-time link to the account of {person}",
     facts.Revoked: "{by} revoked a device ({reason})",
     facts.Enrolled: "A device of {person} was enrolled, confirmed by {confirmer}",

@@ -27,9 +27,11 @@ from custody.facts import (
     Decided,
     Enrolled,
     Fact,
+    Grant,
     Granted,
     Handed,
     Invited,
+    Matter,
     Packed,
     Routed,
     Seconded,
@@ -46,7 +48,18 @@ from custody.rules.consignments import DEFAULT_LADDER, Consignment, Route
 from custody.rules.handoffs import HandOff
 from custody.rules.history import check_subject
 from custody.rules.overdue import overseers
-from custody.rules.people import Device, Person, Site, check_overseers, check_roles, require, voice
+from custody.rules.people import (
+    POWERS,
+    Device,
+    Person,
+    Site,
+    check_overseers,
+    check_roles,
+    require,
+    sites_of,
+    standing,
+    voice,
+)
 from custody.rules.world import World
 from custody.store.book import Book, Page, Recorded
 
@@ -100,8 +113,9 @@ def sign(book: Book, by: str, payload: bytes, key: str, signature: bytes, *, how
     with book.page(how) as page:
         _check(page.world, read, payload, mine, by)
         if read.fact.signed is Signed.PERSON:
+            before = _held(page.world, read.fact)
             recorded = page.admit(Envelope(payload, (mine,)))
-            _tell(page, read.fact, recorded)
+            _tell(page, read.fact, recorded, before)
             return Outcome(recorded.event, recorded.seq)
         return _with_the_other(page, read.fact, payload, mine, by)
 
@@ -212,20 +226,37 @@ def _with_the_other(page: Page, fact: Fact, payload: bytes, mine: Signature, by:
     return Outcome(recorded.event, recorded.seq)
 
 
-def _tell(page: Page, fact: Fact, recorded: Recorded) -> None:
-    """Who learns of it, on the channel that they have always had: its owner finds what a thief did."""
-    world = page.world
+def _tell(page: Page, fact: Fact, recorded: Recorded, before: tuple[Grant, ...] = ()) -> None:
+    """Who learns of it, on the channel that they have always had: its owner finds what a thief did.
+
+    `before` are the roles that a change of them has ended.
+    """
     if not recorded.new:
         return
     if isinstance(fact, Enrolled):
         tell(page, recorded.event, "device-enrolled", [fact.person])
         _tell_of_a_receiver(page, fact, recorded.event)
-    elif isinstance(fact, Invited) and any(grant.role in ("senior-manager", "head") for grant in fact.grants):
-        tell(page, recorded.event, "roles-changed", overseers(world))
-    elif isinstance(fact, Granted):  # or an administrator could quietly make the seniors deaf
-        tell(page, recorded.event, "roles-changed", [fact.person, *overseers(world)])
+    elif isinstance(fact, Invited | Granted):
+        _tell_of_roles(page, fact, recorded.event, before)
     elif isinstance(fact, Handed):
         _tell_of_disputes(page)
+
+
+def _held(world: World, fact: Fact) -> tuple[Grant, ...]:
+    person = world.find(Person, fact.person) if isinstance(fact, Granted) else None
+    return () if person is None else person.grants
+
+
+def _tell_of_roles(page: Page, fact: Invited | Granted, event: str, before: tuple[Grant, ...]) -> None:
+    """Else an administrator could quietly invite whom nobody knows, or make the seniors deaf one by one."""
+    answer = overseers(page.world, *sites_of(page.world, (*before, *fact.grants)))
+    told = standing(page.world, answer)
+    given = [grant for grant in fact.grants if grant not in before]
+    matter: Matter = "invited" if isinstance(fact, Invited) else "roles-changed"
+    if any(grant.role in POWERS for grant in given):
+        matter = "appointed"
+    others = [person for person in told if person != fact.person]
+    tell(page, event, matter, others if isinstance(fact, Invited) else [fact.person, *others])
 
 
 def _tell_of_a_receiver(page: Page, fact: Enrolled, event: str) -> None:

@@ -16,6 +16,7 @@ from custody.rules import overdue
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.handoffs import HandOff
+from custody.rules.notices import told_within
 from custody.rules.people import RELAXATIONS, Device, reachable
 from custody.rules.world import Log
 from custody.strict import time_text
@@ -271,7 +272,7 @@ def _owed(report: Report) -> Iterator[Finding]:
                 yield Finding("untold", words)
     unsent, oldest = 0, end
     for notice in report.world.where(Notice, "accepted_at", None):
-        if end - notice.scheduled > LATE:
+        if end - notice.scheduled > LATE + told_within(notice):
             unsent, oldest = unsent + 1, min(oldest, notice.scheduled)
     if unsent:
         words = f"{unsent:,} notices were accepted by no relay, the oldest of {time_text(oldest)}"

@@ -35,6 +35,7 @@ from custody.rules.alarms import Alarm, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.incidents import incident_of
 from custody.rules.media import Medium
+from custody.rules.notices import digest_of
 from custody.rules.world import DEMO_ORIGIN
 from custody.store import accounts, export, home
 from custody.writers.labelling import LETTERS, labels_for
@@ -387,7 +388,7 @@ class Story:
         with self.book.world() as world:
             soon = moment + timedelta(seconds=3)  # a due time has the fraction of a second of its pick-up
             armed = [a for a in world.all(Alarm) if a.next_at is not None and a.next_at <= soon]
-            waiting = [n for n in world.all(Notice) if n.accepted_at is None]
+            waiting = [n for n in world.all(Notice) if n.accepted_at is None and digest_of(n) is None]
         return self.clock() >= moment and not armed and not waiting
 
     # ---------------------------------------------------------------------------------------------- words

@@ -7,13 +7,14 @@ media: the functions here are given nothing that they could leak.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, cast
 
 from custody.errors import NotFound
 from custody.facts import Cause, Matter
-from custody.rules.alarms import DEADLINES, Alarm, Notice
+from custody.rules.alarms import DEADLINES, Alarm, Beside, Notice
 from custody.rules.consignments import Consignment
 from custody.rules.daily import Pin, SelfAudit, added, day
 from custody.rules.incidents import incident_of
@@ -84,6 +85,17 @@ _MATTERS: Final[dict[Matter, Words]] = {
         "You are told as that person, or as one whom alarms reach. If it should not be so, speak with the"
         " administrator and with IT security now.",
     ),
+    "appointed": Words(
+        "A person was given power: a manager's role, an administrator's, or another that alarms reach",
+        "Alarms tell them from now on; the role counts when somebody else has confirmed a device for it. See"
+        " who it is and who gave it. If you know nothing of it, confirm nothing for them, and speak with the"
+        " head and with IT security now.",
+    ),
+    "invited": Words(
+        "A person was invited",
+        "See who takes part from now on, at which site, and who invited them. If nobody knows them there,"
+        " speak with the administrator and with IT security.",
+    ),
     "found": Words(
         "A stranger has found something with a label of ours",
         "It is not on its way, so no alarm rings. Read what the finder wrote, look whether the thing is in"
@@ -114,13 +126,50 @@ _MATTERS: Final[dict[Matter, Words]] = {
 }
 """Each matter beside the ladder, and what to do about it."""
 
+_ORDER: Final[tuple[Beside, ...]] = ("self-audited", "pinned", *_MATTERS)
+DIGEST_EVERY: Final = timedelta(hours=1)
+"""Of what comes as a digest the first is told at once, and what follows within so long together."""
+ALERT_OF_A_SENIOR, _ALERT, _BESIDE, _POWERS = range(4)
+_DIGESTS: Final[Mapping[Beside | None, int]] = {
+    "appointed": _POWERS,
+    "invited": _POWERS,
+    "roles-changed": _POWERS,
+    "receiver-enrolled": _POWERS,
+}
+
+
+def priority(world: World, notice: Notice) -> int:
+    """Which notice goes first: that of the lower number.
+
+    Seniors' alerts before all: G1 counts from the due time to the relay's word for the first of them.
+    """
+    if notice.is_alert:
+        return ALERT_OF_A_SENIOR if world.get(Person, notice.person).senior else _ALERT
+    return digest_of(notice) or _BESIDE
+
+
+def digest_of(notice: Notice) -> int | None:
+    """The priority of the digest in which it comes; None where it is told by itself."""
+    return _DIGESTS.get(notice.matter)
+
+
+def is_digest(of: int) -> bool:
+    """Whether what has this priority comes as a digest."""
+    return of > _BESIDE
+
+
+def told_within(notice: Notice) -> timedelta:
+    """For how long it may wait to be told, where all is well."""
+    return timedelta() if digest_of(notice) is None else DIGEST_EVERY
+
 
 def words(world: World, notices: list[Notice], now: datetime, site: str) -> Words:
     """What one person is told by these notices. `site` is the address at which they sign in, no slash."""
     if len(notices) == 1:
         return _one(world, notices[0], now, site)
+    if all(notice.matter is not None for notice in notices):
+        return _listed(world, notices, site)
     lines = [f"- {_line(world, notice, now)}\n  {_link(world, notice, site)}" for notice in notices]
-    lines += [f"\n{_beside(world, notice).body}" for notice in notices if notice.matter == "pinned"]
     count = len(notices)
     return Words(
         f"{count} matters need you: {_line(world, notices[0], now)}, and {count - 1} more",
@@ -142,6 +191,24 @@ def _one(world: World, notice: Notice, now: datetime, site: str) -> Words:
     if _has_come(world, notice):
         return Words(line, f"{line}. Nothing more needs to be done about it.\n\n{link}\n")
     return Words(line, f"{line}.\n\n{_facts(world, notice, now)}\n{link}\n\n{_HOW}")
+
+
+def _listed(world: World, notices: list[Notice], site: str) -> Words:
+    """What is told beside the ladder, each matter with what to do about it, once, and all its places."""
+    found: dict[Words, list[Notice]] = {}
+    for notice in sorted(notices, key=lambda each: _ORDER.index(cast("Beside", each.matter))):
+        found.setdefault(_beside(world, notice), []).append(notice)
+    parts = []
+    for matter, some in found.items():
+        links = "".join(f"  {link}\n" for link in dict.fromkeys(_link(world, each, site) for each in some))
+        parts.append(f"{_times(matter.subject, len(some))}\n{links}\n{matter.body}\n")
+    (first, some), more = next(iter(found.items())), len(found) - 1
+    also = f", and {more} other matter{'s' if more > 1 else ''}" if more else ""
+    return Words(_times(first.subject, len(some)) + also, "\n\n".join(parts))
+
+
+def _times(line: str, count: int) -> str:
+    return f"{count} times: {line}" if count > 1 else line
 
 
 def _line(world: World, notice: Notice, now: datetime) -> str:

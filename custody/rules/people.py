@@ -15,9 +15,10 @@ that came in so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from custody.errors import Conflict, Forbidden, Impossible
@@ -38,6 +39,8 @@ from custody.facts import (
 from custody.ledger.keys import public_key
 from custody.rules.world import Event, Log, Noun, World, replace, seen_size
 
+UNCONFIRMED_MOST: Final = 20
+"""So many are told of others' roles before anybody has confirmed a device of theirs."""
 YOUNG: Final = timedelta(hours=24)
 """For so long a new device's receipts need a second person: a stolen session cannot end a transit alone."""
 
@@ -178,6 +181,11 @@ APART: Final[tuple[frozenset[Role], ...]] = (
 )
 """Roles that one person does not hold together, unless the log was set up with `combined-roles`."""
 
+POWERS: Final[frozenset[Role]] = frozenset(
+    {"site-manager", "admin", "senior-manager", "head", "data-protection-officer", "it-security"}
+)
+"""Roles at or above a site's manager: alarms reach them, or they let others do what they may not."""
+
 RELAXATIONS: Final[Mapping[Relaxation, str]] = {
     "combined-roles": "One person may hold roles that are kept apart elsewhere (small organisation).",
     "outside-senior": "One of the senior managers is of another organisation (small organisation).",
@@ -276,6 +284,28 @@ def reachable(world: World, person: Person) -> bool:
     """Whether they are still to be told: a person whose contract ended is told nothing new."""
     organisation = world.get(Organisation, person.organisation)
     return organisation.until is None or organisation.until > world.now
+
+
+def sites_of(world: World, grants: Iterable[Grant]) -> list[str]:
+    """The sites at which these roles are held; of a keeper's role without one, all."""
+    found: dict[str, None] = {}
+    for grant in grants:
+        if grant.site is not None:
+            found[grant.site] = None
+        elif grant.role in ("site-operator", "site-manager"):
+            found |= dict.fromkeys(sorted(site.id for site in world.all(Site)))
+    return list(found)
+
+
+def standing(world: World, people: Sequence[str]) -> list[str]:
+    """Of these, whom somebody has confirmed a device for; and of the others as many as came first.
+
+    Else of four hundred decoys each would be told of all the others.
+    """
+    confirmed = {device.person for device in world.all(Device) if device.revoked_at is None}
+    others = (each for each in dict.fromkeys(people) if each not in confirmed)
+    chosen = confirmed.union(islice(others, UNCONFIRMED_MOST))
+    return [each for each in people if each in chosen]
 
 
 def of_the_house(world: World, person: Person) -> bool:

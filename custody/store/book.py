@@ -35,9 +35,10 @@ from custody.ledger.tiles import Kept as KeptTiles
 from custody.rules.alarms import Notice
 from custody.rules.handoffs import expect_hand_offs
 from custody.rules.history import check_signatures, evolve
-from custody.rules.people import Device, Person
+from custody.rules.notices import priority
+from custody.rules.people import Device
 from custody.rules.world import DEMO_ORIGIN, Event, Log, World
-from custody.store import tables
+from custody.store import digests, tables
 from custody.store.database import Database, insert, upsert
 from custody.store.mentions import mentions
 from custody.store.nouns import SHELVES
@@ -292,6 +293,7 @@ class Page:
         accepted = [n.id for n in notices if n.accepted_at is not None]
         if fresh:
             now = self._book.clock()
+            held = digests.held(self.connection, fresh, now)
             self.connection.execute(
                 sa.insert(tables.Outbox),
                 [
@@ -300,8 +302,8 @@ class Page:
                         "person": n.person,
                         "channel": n.channel,
                         "message": None,
-                        "priority": self._priority(n),
-                        "not_before": min(n.scheduled, now),
+                        "priority": priority(self.world, n),
+                        "not_before": held.get(n.id, min(n.scheduled, now)),
                         "set_at": now,
                         "attempts": 0,
                         "lease": None,
@@ -312,13 +314,6 @@ class Page:
             )
         if accepted:
             self.connection.execute(sa.delete(tables.Outbox).where(sa.column("notice").in_(accepted)))
-
-    def _priority(self, notice: Notice) -> int:
-        """Seniors first: G1 counts from the due time to the relay's word for the first of them."""
-        if not notice.is_alert:
-            return 2
-        person = self.world.get(Person, notice.person)
-        return 0 if person.senior else 1
 
 
 # --------------------------------------------------------------------------------------------- the book

@@ -35,6 +35,7 @@ from custody.ledger.tiles import WIDTH, Tile, hash_tiles
 from custody.rules.alarms import Alarm, Notice
 from custody.rules.daily import Pin, SelfAudit
 from custody.rules.history import FEW
+from custody.rules.notices import digest_of, told_within
 from custody.rules.people import Person
 from custody.rules.world import Noun
 from custody.store.book import Book
@@ -52,7 +53,7 @@ _entry, _tile, _checkpoint, _mention = (_tables[name] for name in ("entry", "til
 _private, _outbox, _account, _cosignature = (
     _tables[name] for name in ("private", "outbox", "account", "cosignature")
 )
-_APART: Final = ("cosignature", "draft", "pulse", "link", "token", "wrong_password")
+_APART: Final = ("cosignature", "digest", "draft", "pulse", "link", "token", "wrong_password")
 """Of these nothing stands in the ledger; they can be read, or not."""
 _FEW: Final = (*FEW, Pin, SelfAudit)
 """Kinds of which there are few, and by which it is told who people are and what was done each day."""
@@ -446,7 +447,7 @@ def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
             yield Wrong(
                 "outbox", f"The notice {row.notice} is addressed to another in the outbox than in the ledger."
             )
-        elif _is_put_off(row, now, book.pace, refuses=(row.person, row.channel) in refusing):
+        elif _is_put_off(row, notice, now, book.pace, refuses=(row.person, row.channel) in refusing):
             yield Wrong(
                 "outbox", f"The notice {row.notice} is put off in the outbox for longer than any attempt is."
             )
@@ -464,10 +465,10 @@ def _outboxes(book: Book, rows: Rows, told: Notebook) -> Iterator[Wrong]:
         )
 
 
-def _is_put_off(row: sa.Row[Any], now: datetime, pace: float, *, refuses: bool) -> bool:
+def _is_put_off(row: sa.Row[Any], notice: Notice, now: datetime, pace: float, *, refuses: bool) -> bool:
     """Whether it waits for longer than anything does."""
     most = PUT_OFF_MOST + (REFUSED_MOST if refuses else timedelta())
-    if row.not_before is None or read_time(row.not_before) > now + most * pace:
+    if row.not_before is None or read_time(row.not_before) > now + most * pace + told_within(notice):
         return True
     return row.lease is not None and read_time(row.lease) > now + PUT_OFF_MOST * pace
 
@@ -479,7 +480,7 @@ def _is_standing(row: sa.Row[Any], notice: Notice) -> bool:
     """
     message = row.message is None or _MESSAGE.fullmatch(row.message)
     return bool(
-        row.priority in ((0, 1) if notice.is_alert else (2,))
+        row.priority in ((0, 1) if notice.is_alert else (digest_of(notice) or 2,))
         and row.attempts >= notice.attempts
         and (row.refused_at is None or notice.attempts > 0)
         and (row.attempts > 0) == (row.message is not None)

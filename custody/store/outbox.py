@@ -21,6 +21,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from custody.rules.notices import ALERT_OF_A_SENIOR, is_digest
 from custody.store.book import Book
 from custody.store.tables import Moment
 
@@ -34,7 +35,6 @@ LOOKED_AT: Final = 200
 TOGETHER_ABOVE: Final = 20
 """More matters than this for one person at once come as one message that lists them."""
 LISTED_MOST: Final = 100
-ALERT_OF_A_SENIOR: Final = 0
 
 _outbox = SQLModel.metadata.tables["outbox"]
 _Row = sa.Row[Any]
@@ -159,17 +159,22 @@ def _those(notices: Sequence[str]) -> sa.Update:
 
 def _by_person(rows: Iterable[_Row]) -> list[list[_Row]]:
     """By person and channel; and what is told beside the ladder never hides an alarm in its list."""
-    groups: dict[tuple[str, str, bool], list[_Row]] = {}
+    groups: dict[tuple[str, str, bool, int], list[_Row]] = {}
     for row in rows:
-        groups.setdefault((row.person, row.channel, row.notice.startswith("E-")), []).append(row)
+        digest = row.priority if is_digest(row.priority) else 0
+        groups.setdefault((row.person, row.channel, row.notice.startswith("E-"), digest), []).append(row)
     return list(groups.values())
 
 
 def _parcels(rows: list[_Row], origin: str) -> list[Parcel]:
-    """Messages that were begun before stay as they were; the rest go together where they are many."""
+    """Messages that were begun before stay as they were; the rest go together where they are many.
+
+    What comes as a digest goes together, however little it is.
+    """
     begun = [row for row in rows if row.message is not None]
     fresh = [row for row in rows if row.message is None]
-    size = LISTED_MOST if len(fresh) > TOGETHER_ABOVE else 1
+    together = len(fresh) > TOGETHER_ABOVE or any(is_digest(row.priority) for row in fresh)
+    size = LISTED_MOST if together else 1
     parts = [fresh[start : start + size] for start in range(0, len(fresh), size)]
     parts += [list(part) for _, part in groupby(sorted(begun, key=_message), key=_message)]
     return [_parcel(part, origin) for part in parts]

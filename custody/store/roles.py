@@ -19,7 +19,7 @@ GRANTS: Final[dict[str, str]] = {
     **dict.fromkeys(LEDGER, "SELECT, INSERT"),
     **{shelf.table.name: "SELECT, INSERT, UPDATE" for shelf in SHELVES.values()},
     **dict.fromkeys(("mention", "private"), "SELECT, INSERT"),
-    **dict.fromkeys(("account", "pulse", "token"), "SELECT, INSERT, UPDATE"),
+    **dict.fromkeys(("account", "digest", "pulse", "token"), "SELECT, INSERT, UPDATE"),
     **dict.fromkeys(("cosignature", "draft", "wrong_password"), "SELECT, INSERT, DELETE"),
     **dict.fromkeys(("link", "outbox"), "SELECT, INSERT, UPDATE, DELETE"),
     "alembic_version": "SELECT",

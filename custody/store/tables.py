@@ -385,6 +385,17 @@ class Outbox(SQLModel, table=True):
     refused_at: datetime | None = _moment()
 
 
+class Digest(SQLModel, table=True):
+    """For when the last message was, or is, in which a person is told one kind of what comes as a digest.
+
+    The id is of the person's number and the notices' priority, such as P-7/3.
+    """
+
+    __tablename__: ClassVar = "digest"
+    id: str = _key(24)
+    at: datetime = _moment()
+
+
 class Draft(SQLModel, table=True):
     """A statement that one party has signed and that waits for the other; the id is the event's to be.
 

@@ -229,7 +229,7 @@ def test_the_guard_ends_with_what_it_last_found(service: Service, tmp_path: Path
         assert guard.wait(PATIENCE) == code
         (book / "verdict").unlink()
         with sqlite3.connect(book / "book.db") as owner:
-            owner.execute("UPDATE person SET invited_by = 'P-9'")
+            owner.execute("UPDATE person SET appointed_by = 'P-9'")
 
 
 def test_a_server_searches_seldom_for_garbage() -> None:
