@@ -28,8 +28,8 @@ from custody import audit as auditor
 from custody import files
 from custody.acts import documents
 from custody.channels.email import Relay
-from custody.cli.server import check_listening
-from custody.cli.serving import pages
+from custody.cli.listening import listen
+from custody.cli.pages import pages
 from custody.cli.story import CAST, FOUND_PHONE, LABEL_HOST, Clock, Story
 from custody.ledger.bundle import BYTES_MOST
 from custody.rules.world import DEMO_ORIGIN
@@ -76,7 +76,7 @@ def demo(out: Path, once: bool, port: int, smtp: str | None) -> None:
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     if not once:
-        check_listening("127.0.0.1", port, encrypted=False)
+        listen("127.0.0.1", port, encrypted=False).close()
     _make_room(out)
     inbox = Inbox(out / "mail")
     with _relay(inbox, smtp) as relay:

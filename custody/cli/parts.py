@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
@@ -77,25 +72,6 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(done - bar.pos)
 
         yield tell
-
-
-def stopping(parent: int | None) -> threading.Event:
-    """Set when this process is asked to end, or is an orphan: the next server brings its own parts."""
-    stop = threading.Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    def end_with(parent: int) -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        stop.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    if parent is not None:
-        threading.Thread(target=end_with, args=(parent,), daemon=True).start()
-    return stop
 
 
 def new_key() -> SigningKey:

@@ -1,80 +1,105 @@
-"""Gunicorn as it runs here, for the pages and for a witness, which shall not load the pages to run."""
+"""The HTTP server as it runs here, for the pages and for a witness, which shall not load the pages to run.
+
+Twisted waits for the clients, all of them in one thread: it keeps a request until it is whole, and an answer
+until it has been taken. The application runs in threads beside it, and none of them ever waits for a client.
+Whose connections are kept when there are too many says `custody.cli.crowd`; docs/serving.md tells what other
+servers did under the same attacks.
+"""
 
 from __future__ import annotations
 
 import socket
-import ssl
+import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-import click
-from gunicorn.app.base import BaseApplication
+import structlog
+from cryptography import x509
+from OpenSSL import crypto
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+from twisted.internet.ssl import CertificateOptions
+from twisted.logger import LogLevel, formatEvent, globalLogBeginner
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.threadpool import ThreadPool
 
-from custody.cli import worker
+from custody.cli.connections import Pages
+from custody.cli.crowd import Crowd
 from custody.garbage import search_seldom
-from custody.outside import is_here
 from custody.settings import Settings
 
-
-def check_listening(host: str, port: int, *, encrypted: bool) -> None:
-    """Refuses a port in use (exit 2), and an open address without encryption: keys need a secure origin."""
-    if not is_here(host) and not encrypted:
-        raise click.UsageError(
-            f"{host} can be reached from outside, so it needs CUSTODY_TLS_CERTIFICATE and CUSTODY_TLS_KEY."
-            " Or listen on 127.0.0.1, with a proxy in front that encrypts."
-        )
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as problem:
-            raise click.UsageError(f"Port {port} on {host} cannot be had: {problem.strerror}.") from None
+log = structlog.get_logger("custody.serve")
+GRACE: Final = 20.0
+"""Seconds that an orderly stop waits for what has been asked already."""
 
 
-def _check_tls(settings: Settings) -> None:
-    """Refuses a certificate that could encrypt nothing: gunicorn would listen, and fail at each line."""
-    if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise click.UsageError("CUSTODY_TLS_CERTIFICATE and CUSTODY_TLS_KEY go together.")
-    if settings.tls_certificate is None:
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except OSError as problem:  # a file that is not there, and one that is no certificate
-        why = problem.strerror or str(problem)
-        files = f"CUSTODY_TLS_CERTIFICATE {settings.tls_certificate} and CUSTODY_TLS_KEY {settings.tls_key}"
-        raise click.UsageError(f"{files} cannot be used: {why}.") from None
+class Server:
+    """An application's HTTP server: one process, `settings.threads` requests at once.
 
-
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn comes without types
-    """One process with threads: SQLite has one writer.
-
-    click.UsageError where the settings name a certificate that cannot be used.
+    Of a request's body `largest` bytes are kept; the application is told its whole length, and refuses it.
+    Lines are encrypted (TLS 1.2 or newer) where the settings name a certificate, which `check_certificate`
+    found well.
     """
 
-    def __init__(self, make_app: Callable[[], Any], settings: Settings) -> None:
-        _check_tls(settings)
+    def __init__(self, make_app: Callable[[], Any], settings: Settings, largest: int) -> None:
+        self._encryption = _encryption(settings)
         self._make_app = make_app
-        self._settings = settings
-        super().__init__()
+        self._threads = settings.threads
+        self._largest = largest
 
-    def load_config(self) -> None:
-        """Gunicorn asks for its configuration."""
-        worker.Worker.proxies = self._settings.proxies
-        chosen = {
-            "bind": self._settings.listen,
-            "workers": 1,
-            "worker_class": worker.Worker,
-            "threads": self._settings.threads,
-            "certfile": str(self._settings.tls_certificate) if self._settings.tls_certificate else None,
-            "keyfile": str(self._settings.tls_key) if self._settings.tls_key else None,
-            "forwarded_allow_ips": "",
-            "control_socket_disable": True,
-        }
-        for name, value in chosen.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+    def run(self, listening: socket.socket, stop: threading.Event) -> None:
+        """Serves on this socket until `stop` is set; what was asked by then is still answered."""
+        from twisted.internet import reactor  # noqa: PLC0415 - to import it is to install it
 
-    def load(self) -> Any:
-        """Gunicorn asks for the application, in the worker."""
         search_seldom()
-        return self._make_app()
+        globalLogBeginner.beginLoggingTo([_tell], redirectStandardIO=False)
+        crowd = Crowd(self._threads, self._largest)
+        pool = ThreadPool(self._threads, self._threads, "requests")
+        pool.threadFactory = partial(threading.Thread, daemon=True)  # one that hangs does not hold up an end
+        pool.start()
+        site = Pages(self._make_app(), reactor, pool, crowd, self._largest)
+        if self._encryption is not None:
+            site = TLSMemoryBIOFactory(self._encryption, isClient=False, wrappedFactory=site)
+        listening.setblocking(False)
+        port = reactor.adoptStreamPort(listening.fileno(), listening.family, site)
+        listening.close()  # Twisted has its own copy
+        task.LoopingCall(crowd.patrol).start(1)
+        reactor.addSystemEventTrigger("before", "shutdown", _wind_down, port, crowd)
+        threading.Thread(target=_await, args=(stop, reactor), daemon=True).start()
+        reactor.run(installSignalHandlers=False)
+
+
+def _encryption(settings: Settings) -> CertificateOptions | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    chain = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())
+    first, *others = map(crypto.X509.from_cryptography, chain)
+    key = crypto.load_privatekey(crypto.FILETYPE_PEM, settings.tls_key.read_bytes())
+    return CertificateOptions(privateKey=key, certificate=first, extraCertChain=others)
+
+
+def _await(stop: threading.Event, reactor: Any) -> None:
+    stop.wait()
+    reactor.callFromThread(reactor.stop)
+
+
+def _wind_down(port: Any, crowd: Crowd) -> Deferred[Any]:
+    """Takes no more connections; fires when nobody is owed an answer, or after GRACE seconds."""
+    port.stopListening()
+    end = time.monotonic() + GRACE
+
+    def look() -> None:
+        if not crowd.owes or time.monotonic() > end:
+            watch.stop()
+
+    watch = task.LoopingCall(look)
+    return watch.start(0.1)
+
+
+def _tell(event: Any) -> None:
+    """Hands on what Twisted logs as an error, and no more: beside it stand the addresses of clients."""
+    if event["log_level"] >= LogLevel.error:
+        failure = event.get("log_failure")
+        log.error("the server failed", what=formatEvent(event), exception=failure and failure.getTraceback())

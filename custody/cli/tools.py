@@ -23,6 +23,7 @@ from custody.acts.pulses import SILENT_MOST, absent
 from custody.audit import __main__ as auditor
 from custody.channels.email import Email
 from custody.cli import parts
+from custody.cli.signals import stopping
 from custody.errors import Refusal, Unreadable, Untrusted
 from custody.guard import Guard
 from custody.outside import cleaned
@@ -167,7 +168,7 @@ def fsck(folder: Path, nightly: bool, parent: int | None) -> None:
             raise click.UsageError("A demo has a time of its own; the night of its book never comes.")
         if nightly:
             guard = Guard(book, VerdictFile(folder))
-            guard.run(parts.stopping(parent))
+            guard.run(stopping(parent))
             sys.exit(0 if guard.sound else 1)
         with parts.progress("Entries") as tell:
             wrong = whole.fsck(book, tell)

@@ -10,10 +10,12 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from custody.cli.server import Server, check_listening
+from custody.cli.listening import check_certificate, listen
+from custody.cli.server import Server
+from custody.cli.signals import stopping
 from custody.ledger.note import WitnessKey
 from custody.settings import Settings
-from custody.witness import Witness
+from custody.witness import BODY_MOST, Witness
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False, readable=False))
 
@@ -74,19 +76,9 @@ def serve(folder: Path, host: str, port: int) -> None:
     TLS, threads and proxies are set as for `custody serve`. Without TLS nothing can be forged, for all that
     passes is signed; but whoever sits in between can keep it from arriving.
     """
-    here = Witness(folder, clock)
-    check_listening(host, port, encrypted=True)  # an open address will do: there is no secret on this line
-    listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    with here.alone():
-        server = Quiet(lambda: here, Settings(listen=listen))
+    here, settings = Witness(folder, clock), Settings()
+    check_certificate(settings)
+    # an open address will do, since there is no secret on this line
+    with listen(host, port, encrypted=True) as listening, here.alone():
         click.echo(f"{here.vkey} answers on {host}, port {port}.", err=True)
-        server.run()
-
-
-class Quiet(Server):
-    """A server whose log names no client: gunicorn's tells the address of one that sends nonsense."""
-
-    def load_config(self) -> None:
-        """Gunicorn asks for its configuration."""
-        super().load_config()
-        self.cfg.set("loglevel", "error")
+        Server(lambda: here, settings, BODY_MOST + 1).run(listening, stopping(None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import http.client
 import os
 import signal
@@ -18,10 +17,10 @@ from typing import Any
 import click
 import pytest
 from alarm.sink import Sink
+from strangers import KINDS, ONE, Strangers
 
 from custody.cli import parts
-from custody.cli.server import Server
-from custody.garbage import SELDOM
+from custody.cli.listening import check_certificate
 from custody.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +56,7 @@ class Service:
             "CUSTODY_MAIL_FROM": "alarms@serve.test",
             "CUSTODY_LABEL_HOST": "TAPES.EXAMPLE",
         }
+        self.logged = folder / "log"
         self.run("init", "--origin", "serve.test/log", "--name", "Ada", "--address", "ada@serve.test")
         while not self.begins():  # another process may have taken the port in between
             pass
@@ -64,12 +64,14 @@ class Service:
     def begins(self) -> bool:
         self.port = free_port()
         self.environment["CUSTODY_LISTEN"] = f"127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "custody", "serve"],
-            cwd=ROOT,
-            env=self.environment,
-            stderr=subprocess.DEVNULL,
-        )
+        with self.logged.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "custody", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stderr=log,
+                start_new_session=True,
+            )
         until(lambda: self.process.poll() is not None or self.healthy())
         return self.process.poll() is None
 
@@ -97,7 +99,7 @@ class Service:
             line.close()
 
     def child(self, word: str) -> int | None:
-        """The process of the monitor or the self-audit, found as an administrator would: by its command."""
+        """The process of a part, found as an administrator would: by its command."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
@@ -117,6 +119,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         service.process.wait()
 
 
+PARTS = ["--socket", "monitor", "--nightly"]
+"""A word of each part's command: the pages, the monitor, the guard."""
 needs_proc = pytest.mark.skipif(not Path("/proc").exists(), reason="processes are found by /proc")
 
 
@@ -163,7 +167,7 @@ def test_a_book_without_its_policy_says_what_a_backup_has(service: Service, tmp_
 
 
 @needs_proc
-@pytest.mark.parametrize("word", ["monitor", "--nightly"])
+@pytest.mark.parametrize("word", PARTS)
 def test_a_part_that_was_killed_is_started_again(service: Service, word: str) -> None:
     first = until(lambda: service.child(word))
     os.kill(first, signal.SIGKILL)
@@ -174,7 +178,10 @@ def test_a_part_that_was_killed_is_started_again(service: Service, word: str) ->
 def test_a_part_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
     """For want of memory, say: here the program is not there at first."""
     program = tmp_path / "part"
-    code = f"from custody.cli.serving import Supervisor; Supervisor('part', [{str(program)!r}]).run()"
+    code = (
+        "from threading import Event; from custody.cli.serving import Supervisor;"
+        f"Supervisor('part', [{str(program)!r}], Event()).run()"
+    )
     supervisor = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -189,26 +196,47 @@ def test_a_part_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
         supervisor.communicate()
 
 
-def test_clients_that_are_slow_on_purpose_stop_nobody_for_long(service: Service) -> None:
-    """As many sockets as threads, each with the beginning of a form and no more."""
-    head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\na="
-    slow = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(4)]
-    try:
-        for line in slow:
-            line.sendall(head)
-        time.sleep(0.5)
-        assert service.healthy()
-    finally:
-        for line in slow:
-            line.close()
+@needs_proc
+@pytest.mark.parametrize("name", KINDS)
+def test_two_hundred_strangers_stop_nobody(service: Service, name: str) -> None:
+    """As test_server.py has it of the server alone, here of the real pages; and none of it ends them."""
+    before = until(lambda: service.child("--socket"))
+    with Strangers(KINDS[name], service.port, ONE) as strangers:
+        for _ in range(3):
+            strangers.press()
+            assert service.healthy()
+    assert service.child("--socket") == before
 
 
 @needs_proc
 def test_when_the_server_ends_its_parts_end(service: Service) -> None:
-    until(lambda: service.child("monitor") and service.child("--nightly"))
+    until(lambda: all(map(service.child, PARTS)))
     service.process.terminate()
     assert service.process.wait(PATIENCE) == 0
-    until(lambda: service.child("monitor") is None and service.child("--nightly") is None)
+    until(lambda: not any(map(service.child, PARTS)))
+
+
+@needs_proc
+def test_an_orderly_end_of_the_whole_group_is_no_fault(service: Service) -> None:
+    """As systemd ends a service: every process is told at once, and each part ends by itself."""
+    while not service.begins():
+        pass
+    until(lambda: all(map(service.child, PARTS)))
+    before = len(service.logged.read_bytes())
+    os.killpg(service.process.pid, signal.SIGTERM)
+    assert service.process.wait(PATIENCE) == 0
+    until(lambda: not any(map(service.child, PARTS)))
+    assert service.logged.read_bytes()[before:] == b""
+
+
+@needs_proc
+def test_when_the_server_is_killed_its_parts_end(service: Service) -> None:
+    while not service.begins():
+        pass
+    until(lambda: all(map(service.child, PARTS)))
+    service.process.kill()
+    service.process.wait()
+    until(lambda: not any(map(service.child, PARTS)))
 
 
 @needs_proc
@@ -232,16 +260,6 @@ def test_the_guard_ends_with_what_it_last_found(service: Service, tmp_path: Path
             owner.execute("UPDATE person SET appointed_by = 'P-9'")
 
 
-def test_a_server_searches_seldom_for_garbage() -> None:
-    """Every request waits while Python searches, the longer the more a book has in memory."""
-    before = gc.get_threshold()
-    try:
-        Server(dict, Settings()).load()
-        assert gc.get_threshold()[0] == SELDOM
-    finally:
-        gc.set_threshold(*before)
-
-
 @pytest.mark.parametrize(
     ("certificate", "key", "words"),
     [
@@ -256,7 +274,7 @@ def test_a_certificate_that_could_encrypt_nothing_is_refused(
     (tmp_path / "garbage").write_text("no certificate", "ascii")
     settings = Settings(tls_certificate=tmp_path / certificate, tls_key=tmp_path / key if key else None)
     with pytest.raises(click.UsageError, match=words):
-        Server(dict, settings)
+        check_certificate(settings)
 
 
 def test_a_setting_that_is_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from cli.command import ROOT, custody, init
 from click.testing import CliRunner
 
 from custody import files
-from custody.cli.serving import web_settings
+from custody.cli.pages import web_settings
 from custody.cli.witness import witness
 from custody.errors import Conflict
 from custody.settings import Settings

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser, sync_playwright
 from world import World
 
-from custody.cli.serving import pages
+from custody.cli.pages import pages
 from custody.ledger.envelope import pae
 from custody.ledger.keys import SigningKey
 from custody.store import accounts
