@@ -37,6 +37,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import handoffs
+import held
 import ledgers
 import structlog
 from aiosmtpd.controller import Controller
@@ -44,6 +45,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from rounds import go_round
+from strangers import FIFTY, ONE
 from world import World
 
 from custody.acts import media
@@ -443,6 +445,17 @@ def bare_tiles(path: Path) -> float:
     return speed
 
 
+def strangers(folder: Path) -> list[Row]:
+    """What others wait for the pages while 200 sockets are held, slow or lingering, in nine ways."""
+    pages, rows = held.Pages(folder), []
+    with pages.served():
+        for sources, where in ((ONE, "one address"), (FIFTY, "fifty addresses")):
+            p99 = held.worst(pages, sources)
+            name = f"an answer while 200 strangers from {where} hold sockets, p99 of the worst kind"
+            rows.append(Row(name, p99, "s", None, None, "<= 1 s", met=p99 <= 1))
+    return rows
+
+
 PARTS = {
     "book": the_book,
     "hand-offs": hand_offs,
@@ -450,6 +463,7 @@ PARTS = {
     "burst": burst,
     "labels": lambda _: [labels_10_000()],
     "million": a_million,
+    "strangers": strangers,
 }
 """Each is measured in a process of its own: what one leaves in memory must not slow the next."""
 

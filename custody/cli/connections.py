@@ -68,7 +68,12 @@ class _Connection(http.HTTPChannel):  # type: ignore[misc]  # as above
 
 
 class _Body(BytesIO):
-    """The first `largest` bytes of a body; `length` counts all of them."""
+    """The first `largest` bytes of a body; `length` counts all of them.
+
+    It may be large, and garbage is searched for seldom: `done` lets it go, once no thread can be reading it.
+    """
+
+    done = BytesIO.close
 
     def __init__(self, largest: int) -> None:
         super().__init__()
@@ -86,6 +91,11 @@ class _Body(BytesIO):
 class _Exchange(Request):  # type: ignore[misc]  # as above
     """A request and its answer, which is handed on as its client takes it."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._unsent: deque[memoryview] = deque()
+        self._whole = False
+
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Some of the body has come."""
         before = self.content.tell()
@@ -102,8 +112,6 @@ class _Exchange(Request):  # type: ignore[misc]  # as above
         if headers.hasHeader(b"transfer-encoding"):  # without a length WSGI has no body
             headers.removeHeader(b"transfer-encoding")
             headers.setRawHeaders(b"content-length", [b"%d" % self.content.length])
-        self._unsent: deque[memoryview] = deque()
-        self._whole = False
         super().process()
 
     def write(self, data: bytes) -> None:
@@ -133,8 +141,14 @@ class _Exchange(Request):  # type: ignore[misc]  # as above
                 self.finish()
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """The client takes no more."""
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802 - Twisted's name
         """The client has gone."""
         self._unsent.clear()
+        if self.content is not None and not self.channel.guest.served:
+            self.content.done()
+        super().connectionLost(reason)
 
     def finish(self) -> None:
         """The application has given all of the answer."""
@@ -157,23 +171,37 @@ class _Application(Resource):  # type: ignore[misc]  # as above
         super().__init__()
         self._app, self._reactor, self._pool, self._crowd = app, reactor, pool, crowd
 
+    def _whole(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        """An answer in one piece: for each, two threads would have to wait for each other."""
+        pieces = self._app(environ, start_response)
+        try:
+            return [b"".join(pieces)]
+        finally:
+            if hasattr(pieces, "close"):
+                pieces.close()
+
     def render(self, request: Any) -> Any:
         """A request is whole."""
-        turn = _Turn(self._reactor, self._pool, self._crowd, request.channel.guest)
-        WSGIResource(self._reactor, turn, self._app).render(request)
+        turn = _Turn(self._reactor, self._pool, self._crowd, request)
+        WSGIResource(self._reactor, turn, self._whole).render(request)
         return NOT_DONE_YET
 
 
 class _Turn:
     """A guest's place before the pool of threads, in the pool's stead."""
 
-    def __init__(self, reactor: Any, pool: ThreadPool, crowd: Crowd, guest: Guest) -> None:
-        self._reactor, self._pool, self._crowd, self._guest = reactor, pool, crowd, guest
+    def __init__(self, reactor: Any, pool: ThreadPool, crowd: Crowd, request: Any) -> None:
+        self._reactor, self._pool, self._crowd = reactor, pool, crowd
+        self._guest, self._body = request.channel.guest, request.content
 
     def callInThread(self, run: Callable[[], object]) -> None:  # noqa: N802 - Twisted's name
         """Runs it when the turn has come, unless its client has gone by then."""
 
-        def done(_success: bool, _result: object) -> None:
-            self._reactor.callFromThread(self._crowd.done, self._guest)
+        def ended(_success: bool, _result: object) -> None:
+            self._reactor.callFromThread(self._end)
 
-        self._crowd.ask(self._guest, lambda: self._pool.callInThreadWithCallback(done, run))
+        self._crowd.ask(self._guest, lambda: self._pool.callInThreadWithCallback(ended, run))
+
+    def _end(self) -> None:
+        self._body.done()
+        self._crowd.done(self._guest)

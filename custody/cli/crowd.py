@@ -20,8 +20,8 @@ from typing import Final
 
 SOCKETS: Final = 512
 """Connections at once: half of the files that Linux lets a process open, where nobody asked for more."""
-ROOM: Final = 256 * 1024 * 1024
-"""Bytes of requests and of answers that are kept for all clients together."""
+ROOM: Final = 128 * 1024 * 1024
+"""Bytes of requests and answers that are kept for all clients together; Python takes up to twice that."""
 LONGEST: Final = 600.0
 """Seconds for sending one request, and for taking its answer."""
 

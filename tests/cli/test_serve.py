@@ -199,7 +199,7 @@ def test_a_part_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
 @needs_proc
 @pytest.mark.parametrize("name", KINDS)
 def test_two_hundred_strangers_stop_nobody(service: Service, name: str) -> None:
-    """As test_server.py has it of the server alone, here of the real pages; and none of it ends them."""
+    """As test_server.py has it with TLS and from fifty addresses; and none of it ends the pages."""
     before = until(lambda: service.child("--socket"))
     with Strangers(KINDS[name], service.port, ONE) as strangers:
         for _ in range(3):
