@@ -2,8 +2,7 @@
 
 Twisted waits for the clients, all of them in one thread: it keeps a request until it is whole, and an answer
 until it has been taken. The application runs in threads beside it, and none of them ever waits for a client.
-Whose connections are kept when there are too many says `custody.cli.crowd`; docs/serving.md tells what other
-servers did under the same attacks.
+Whose connections are kept when there are too many says `custody.cli.crowd`.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def test_killed_in_the_midst_it_never_kept_less_than_it_answered(service: Servic
 
 
 def test_its_log_names_nobody(service: Service) -> None:
-    """Not even who sends nonsense, which gunicorn's own log would."""
+    """Not even who sends nonsense, which a server's own log might."""
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as rude:
         rude.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
