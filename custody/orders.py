@@ -7,12 +7,11 @@ ledger are written here. A model refuses members that it does not know.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from custody import facts
+from custody import facts, names
 from custody.errors import Unreadable
 from custody.outside import cleaned
 from custody.strict import Text
@@ -35,12 +34,14 @@ def _like(annotated: Any) -> AfterValidator:
 
 
 def _name(value: str) -> str:
-    """Names stand in what people read before they sign: none may break a line, turn it, or name another."""
-    if any(unicodedata.category(c)[0] == "C" or c in "\u2028\u2029" for c in value):
-        raise ValueError("a name has no line breaks and no invisible characters")
-    plain = unicodedata.normalize("NFKC", value).translate({0x420: "P", 0x440: "p", 0x3A1: "P", 0x3C1: "p"})
-    if re.search(r"(?<![^\W_])p[\W_]*\d", plain, re.IGNORECASE):
-        raise ValueError("a name does not hold a person's number")
+    if why := names.fault(value):
+        raise ValueError(why)
+    return value
+
+
+def _code(value: str) -> str:
+    if names.is_number(value):
+        raise ValueError(f"{value} looks like a number of this book; choose another code")
     return value
 
 
@@ -66,6 +67,7 @@ def _zone(value: str) -> str:
 _BLANKS = StringConstraints(strip_whitespace=True, max_length=200)
 Origin = Annotated[str, _BLANKS, _like(facts.Origin)]
 Code = Annotated[str, _BLANKS, _like(facts.Code)]
+NewCode = Annotated[str, _BLANKS, _like(facts.Code), AfterValidator(_code)]
 Id = Annotated[str, _BLANKS, _like(facts.Id)]
 Zone = Annotated[str, _BLANKS, _like(facts.Zone), AfterValidator(_zone)]
 PersonId = Annotated[str, _BLANKS, _like(facts.PersonId)]
@@ -103,20 +105,20 @@ class Founder(Contact):
     """The first administrator, and the log's name for ever."""
 
     origin: Origin
-    organisation: Code
+    organisation: NewCode
 
 
 class OpenSite(Order):
     """A new site."""
 
-    site: Code
+    site: NewCode
     zone: Zone
 
 
 class AdmitOrganisation(Order):
     """A contractor, and the end of its contract."""
 
-    organisation: Code
+    organisation: NewCode
     until: AwareDatetime
 
 
@@ -141,7 +143,7 @@ class Invite(Contact):
 class SetRoute(Order):
     """A route, its longest transit in minutes, and its ladder."""
 
-    route: Code
+    route: NewCode
     origin_site: Code
     destination: Code
     transit: Annotated[int, AfterValidator(lambda n: _within(n, 1, 100_000))]
