@@ -24,6 +24,7 @@ from twisted.logger import LogLevel, formatEvent, globalLogBeginner
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.threadpool import ThreadPool
 
+from custody import files
 from custody.cli.connections import Pages
 from custody.cli.crowd import Crowd
 from custody.garbage import search_seldom
@@ -73,9 +74,9 @@ class Server:
 def _encryption(settings: Settings) -> CertificateOptions | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    chain = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())
+    chain = x509.load_pem_x509_certificates(files.read(settings.tls_certificate))
     first, *others = map(crypto.X509.from_cryptography, chain)
-    key = crypto.load_privatekey(crypto.FILETYPE_PEM, settings.tls_key.read_bytes())
+    key = crypto.load_privatekey(crypto.FILETYPE_PEM, files.read(settings.tls_key))
     return CertificateOptions(privateKey=key, certificate=first, extraCertChain=others)
 
 

@@ -173,7 +173,7 @@ class Hours(RuleBasedStateMachine):
             assert not [g for g in self._still() if g.owed and not g.served]
 
     def teardown(self) -> None:
-        for _ in range(len(self.here) + 1):
+        while self.serving:
             self.finish()
         assert not [guest for guest in self._still() if guest.owed]
         assert not self.hall.crowd.owes

@@ -384,7 +384,7 @@ def test_a_cosignature_of_a_time_that_cannot_be_does_not_hold() -> None:
     asked = policy(*witness_lines(), "quorum W0")
     for moment, holds in (((1 << 63) - 1, True), (1 << 63, False)):
         signature = W[0]._private.sign(f"cosignature/v1\ntime {moment}\n{TEXT.text()}".encode())
-        data = W[0].verifier.id + moment.to_bytes(8, "big") + signature
+        data = VerifierKey.read(W[0].vkey).id + moment.to_bytes(8, "big") + signature
         note = f"{SIGNED}— {W[0].name} {base64text(data)}\n".encode()
         if holds:
             assert asked.open(note).witnesses == ("W0",)

@@ -787,7 +787,7 @@ def test_a_book_of_an_older_version_is_brought_up_to_this_one(loose: World) -> N
     assert home.upgrade(loose.folder, owner_url) == ("0001", "0010")
     assert home.upgrade(loose.folder, owner_url) == ("0010", "0010")
     loose.reopen()
-    assert counts(loose.book) == before
+    assert counts(loose.book) == {**before, "digest": 0}  # of what is told together, the ledger knows nothing
     loose.register(1)
     loose.register(1, what="seal")
     loose.check()

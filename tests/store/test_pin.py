@@ -251,7 +251,7 @@ def test_a_restored_backup_comes_to_the_mirrors_root(loose: World, old: World, t
     assert tables(old) == tables(loose)
     old.at = loose.at
     old.check()
-    old.register(1)
+    old.register(1, what="case")
     old.check()
     assert export.restore(loose.book, mirror) == export.Restored(0, size, 0)
 
