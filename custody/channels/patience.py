@@ -105,9 +105,10 @@ def _addresses(host: str, port: int, seconds: float) -> list[Any]:
         except Exception as problem:  # noqa: BLE001 - raised below, for whoever asked
             found.put(problem)
         finally:
-            _RESOLVING.release()
+            resolving.release()
 
-    if not _RESOLVING.acquire(timeout=seconds):
+    resolving = _RESOLVING
+    if not resolving.acquire(timeout=seconds):
         raise TimeoutError(f"{RESOLVING_MOST} names are being looked up already, and none is found")
     threading.Thread(target=ask, name=f"looks up {host}", daemon=True).start()
     try:
