@@ -153,7 +153,7 @@ class _Exchange(Request):  # type: ignore[misc]  # as above
     def finish(self) -> None:
         """The application has given all of the answer."""
         self._whole = True
-        if self.producer is None:
+        if self.producer is None and self.channel is not None:  # else its client has gone
             channel = self.channel
             super().finish()
             channel.site.crowd.answered(channel.guest)
